@@ -1,0 +1,1 @@
+"""imcsim: emulates analog and SRAM in-memory-compute chips."""

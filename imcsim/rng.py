@@ -1,0 +1,27 @@
+"""Random streams, addressed by name: a new stream never moves the others."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+
+
+def child(seed: int, *path: str | int) -> np.random.Generator:
+    """The generator of the stream `path` under `seed`: `child(0, "die", 3)`.
+
+    The same address gives the same stream on every machine; two addresses give independent streams. `seed` is any
+    integer >= 0.
+    """
+    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
+        raise ValueError(f"child: seed = {seed!r}: must be an integer of at least 0")
+    # the length of each part goes into the address, so that ("a", "bc") and ("ab", "c") differ
+    parts = [f"{type(part).__name__[0]}{len(str(part))}:{part}" for part in (int(seed), *path)]
+    digest = hashlib.sha256("/".join(parts).encode()).digest()
+    words = np.frombuffer(digest, dtype="<u4")
+    return np.random.Generator(np.random.PCG64(np.random.SeedSequence([int(word) for word in words])))
+
+
+def draw_key(rng: np.random.Generator) -> int:
+    """One 64-bit key for the counter-based kernels, drawn from `rng`."""
+    return int(rng.integers(0, 2**64, dtype=np.uint64))

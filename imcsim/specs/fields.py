@@ -1,0 +1,174 @@
+"""Spec: a frozen, keyword-only dataclass that is valid or not born; its fields know their range and unit."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+import numbers
+import types
+import typing
+from collections.abc import Iterable
+from typing import Any, ClassVar, Literal, Self
+
+from imcsim.errors import Problem, SpecError, did_you_mean
+
+
+@dataclasses.dataclass(frozen=True)
+class Limits:
+    """What a field may hold beside its type: closed range [low, high], unit (SI, "1" for a ratio)."""
+
+    low: float | None = None
+    high: float | None = None
+    unit: str = ""
+
+
+def limited(default: Any = dataclasses.MISSING, *, low: float | None = None, high: float | None = None, unit: str = "") -> Any:
+    """A dataclass field whose values lie in [low, high] and carry `unit`."""
+    return dataclasses.field(default=default, metadata={"limits": Limits(low, high, unit)})
+
+
+class Spec:
+    """Base of every spec: subclasses are `@dataclass(frozen=True, kw_only=True)`.
+
+    Construction checks every field (type, range, finite; an int is welcome where a float is meant, a bool is not an
+    int) and then `problems()`, what only several fields together can get wrong. Raises SpecError with all of them.
+    """
+
+    def __post_init__(self) -> None:
+        found: list[Problem] = []
+        for field in fields_of(type(self)):
+            value, problem = field.checked(getattr(self, field.name))
+            object.__setattr__(self, field.name, value)
+            if problem is not None:
+                found.append(problem.within(field.name))
+        if not found:
+            found = list(self.problems())
+        if found:
+            raise SpecError(found)
+
+    def problems(self) -> Iterable[Problem]:
+        """What is wrong with the fields taken together."""
+        return ()
+
+    def overriding(self, name: str) -> dict[str, Any]:
+        """The other fields that giving field `name` sets aside, and to what."""
+        del name
+        return {}
+
+    def replace(self, path: str, value: Any) -> Self:
+        """This spec with the field at the dotted `path` changed: `spec.replace("adc.bits", 5)`; checked as when built."""
+        head, _, rest = path.partition(".")
+        known = {field.name for field in fields_of(type(self))}
+        if head not in known:
+            raise SpecError.of((), f'unknown field "{head}"', remedy=did_you_mean(head, sorted(known)))
+        if rest:
+            inner = getattr(self, head)
+            if not isinstance(inner, Spec):
+                raise SpecError.of(head, f'has no field "{rest}"', remedy=f"give {head} itself")
+            try:
+                value = inner.replace(rest, value)
+            except SpecError as error:
+                raise SpecError(problem.within(head) for problem in error.problems) from None
+        changes = {**self.overriding(head), head: value}
+        return dataclasses.replace(self, **changes)  # type: ignore[type-var]  # every Spec is a dataclass
+
+
+@dataclasses.dataclass(frozen=True)
+class Field:
+    """One field of a spec class: its name, its resolved type and limits."""
+
+    name: str
+    type: Any
+    limits: Limits
+    default: Any
+
+    @property
+    def optional(self) -> bool:
+        return type(None) in _members(self.type)
+
+    @property
+    def specs(self) -> tuple[type[Spec], ...]:
+        """The spec classes that this field may hold; empty for a plain value."""
+        return tuple(member for member in _members(self.type) if isinstance(member, type) and issubclass(member, Spec))
+
+    def checked(self, value: Any) -> tuple[Any, Problem | None]:
+        """`value` in its canonical type (an int given for a float becomes one), and what is wrong with it."""
+        if value is None and self.optional:
+            return None, None
+        if self.specs:
+            allowed = " or ".join(spec.__name__ for spec in self.specs)
+            problem = None if isinstance(value, self.specs) else Problem((), f"must be {allowed}", given=_text(value))
+            return value, problem
+        kind = next(member for member in _members(self.type) if member is not type(None))
+        converted = _convert(kind, value, self.limits)
+        if converted is _WRONG:
+            return value, Problem((), f"must be {describe(kind, self.limits)}", given=_text(value))
+        return converted, None
+
+
+@functools.cache
+def fields_of(cls: type[Spec]) -> tuple[Field, ...]:
+    """The fields of a spec class, in order."""
+    hints = typing.get_type_hints(cls)
+    return tuple(
+        Field(f.name, hints[f.name], f.metadata.get("limits", Limits()), f.default)
+        for f in dataclasses.fields(cls)  # type: ignore[arg-type]  # every Spec is a dataclass
+    )
+
+
+def kind_of(cls: type[Spec]) -> str:
+    """The name by which a TOML file calls a spec class that is one of several; "" for one that stands alone."""
+    kind: str = getattr(cls, "kind", "")
+    return kind
+
+
+Kind = ClassVar[str]
+
+
+def describe(kind: Any, limits: Limits) -> str:
+    """In words, what values a field of type `kind` takes: "an integer from 1 to 16"."""
+    if typing.get_origin(kind) is Literal:
+        return "one of " + ", ".join(f'"{choice}"' for choice in typing.get_args(kind))
+    if typing.get_origin(kind) is tuple:
+        return f"a list, each {describe(typing.get_args(kind)[0], limits)}"
+    noun = {bool: "true or false", str: "a string", int: "an integer", float: "a finite number"}[kind]
+    if limits.low is not None and limits.high is not None:
+        noun += f" from {limits.low:g} to {limits.high:g}"
+    elif limits.low is not None:
+        noun += f" of at least {limits.low:g}"
+    elif limits.high is not None:
+        noun += f" of at most {limits.high:g}"
+    return noun + (f" ({limits.unit})" if limits.unit not in ("", "1") else "")
+
+
+_WRONG = object()
+
+
+def _members(kind: Any) -> tuple[Any, ...]:
+    return typing.get_args(kind) if isinstance(kind, types.UnionType) or typing.get_origin(kind) is typing.Union else (kind,)
+
+
+def _convert(kind: Any, value: Any, limits: Limits) -> Any:
+    if typing.get_origin(kind) is Literal:
+        return value if isinstance(value, str) and value in typing.get_args(kind) else _WRONG
+    if typing.get_origin(kind) is tuple:
+        if not isinstance(value, (list, tuple)):
+            return _WRONG
+        items = tuple(_convert(typing.get_args(kind)[0], item, limits) for item in value)
+        return _WRONG if _WRONG in items else items
+    if kind in (bool, str):
+        return value if isinstance(value, kind) else _WRONG
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral if kind is int else numbers.Real):
+        return _WRONG
+    number = kind(value)
+    inside = (limits.low is None or number >= limits.low) and (limits.high is None or number <= limits.high)
+    return number if math.isfinite(number) and inside else _WRONG
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, Spec):
+        return type(value).__name__
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f'"{value}"' if isinstance(value, str) else str(value)
