@@ -9,7 +9,7 @@ import numbers
 import types
 import typing
 from collections.abc import Iterable
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, Literal, Self
 
 from imcsim.errors import Problem, SpecError, did_you_mean
 
@@ -82,6 +82,7 @@ class Field:
     type: Any
     limits: Limits
     default: Any
+    required: bool
 
     @property
     def optional(self) -> bool:
@@ -97,14 +98,23 @@ class Field:
         if value is None and self.optional:
             return None, None
         if self.specs:
-            allowed = " or ".join(spec.__name__ for spec in self.specs)
-            problem = None if isinstance(value, self.specs) else Problem((), f"must be {allowed}", given=_text(value))
-            return value, problem
-        kind = next(member for member in _members(self.type) if member is not type(None))
-        converted = _convert(kind, value, self.limits)
+            if isinstance(value, self.specs):
+                return value, None
+            return value, Problem((), "must be " + " or ".join(s.__name__ for s in self.specs), given=_text(value))
+        converted = _convert(self._plain_type, value, self.limits)
         if converted is _WRONG:
-            return value, Problem((), f"must be {describe(kind, self.limits)}", given=_text(value))
+            return value, Problem((), self.describe(), given=_text(value))
         return converted, None
+
+    def describe(self) -> str:
+        """In words, what this field takes: "must be an integer from 1 to 16"."""
+        if self.specs:
+            return "must be a table"
+        return f"must be {_noun(self._plain_type, self.limits)}"
+
+    @property
+    def _plain_type(self) -> Any:
+        return next(member for member in _members(self.type) if member is not type(None))
 
 
 @functools.cache
@@ -112,7 +122,13 @@ def fields_of(cls: type[Spec]) -> tuple[Field, ...]:
     """The fields of a spec class, in order."""
     hints = typing.get_type_hints(cls)
     return tuple(
-        Field(f.name, hints[f.name], f.metadata.get("limits", Limits()), f.default)
+        Field(
+            name=f.name,
+            type=hints[f.name],
+            limits=f.metadata.get("limits", Limits()),
+            default=f.default,
+            required=f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING,
+        )
         for f in dataclasses.fields(cls)  # type: ignore[arg-type]  # every Spec is a dataclass
     )
 
@@ -123,15 +139,11 @@ def kind_of(cls: type[Spec]) -> str:
     return kind
 
 
-Kind = ClassVar[str]
-
-
-def describe(kind: Any, limits: Limits) -> str:
-    """In words, what values a field of type `kind` takes: "an integer from 1 to 16"."""
+def _noun(kind: Any, limits: Limits) -> str:
     if typing.get_origin(kind) is Literal:
         return "one of " + ", ".join(f'"{choice}"' for choice in typing.get_args(kind))
     if typing.get_origin(kind) is tuple:
-        return f"a list, each {describe(typing.get_args(kind)[0], limits)}"
+        return f"a list, each {_noun(typing.get_args(kind)[0], limits)}"
     noun = {bool: "true or false", str: "a string", int: "an integer", float: "a finite number"}[kind]
     if limits.low is not None and limits.high is not None:
         noun += f" from {limits.low:g} to {limits.high:g}"

@@ -1,0 +1,128 @@
+"""ADC ranges: which values of a column the codes stand for, and how a range is found."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import singledispatch
+from typing import Any
+
+import numpy as np
+
+from imcsim.kernels.column import Converters
+from imcsim.specs.converters import ADC, IdealADC, UniformADC
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
+class Ranges:
+    """The ranges of a layer's ADCs: `lo` and `lsb` (slices,) in MAC units, codes 0 to `max_code` (0: not converted)."""
+
+    lo: tuple[float, ...]
+    lsb: tuple[float, ...]
+    max_code: int
+
+
+@singledispatch
+def converters(adc: ADC, ranges: Ranges, columns_per_slice: int, polarities: int, gain: Array, offset: Array) -> Converters:
+    """The ADCs of a die, for the kernels: frozen normals `gain` and `offset` (tiles, columns) become their errors."""
+    raise TypeError(f"no converter {type(adc).__name__}")
+
+
+@converters.register
+def _(adc: IdealADC, ranges: Ranges, columns_per_slice: int, polarities: int, gain: Array, offset: Array) -> Converters:
+    del adc
+    return _converters(ranges, columns_per_slice, polarities, np.ones_like(gain), np.zeros_like(offset), 0.0)
+
+
+@converters.register
+def _(adc: UniformADC, ranges: Ranges, columns_per_slice: int, polarities: int, gain: Array, offset: Array) -> Converters:
+    return _converters(
+        ranges,
+        columns_per_slice,
+        polarities,
+        np.float32(1) + np.float32(adc.gain_sigma_rel) * gain,
+        np.float32(adc.offset_sigma_lsb) * offset,
+        adc.noise_lsb,
+    )
+
+
+def _converters(ranges: Ranges, columns: int, polarities: int, gain: Array, offset: Array, noise_lsb: float) -> Converters:
+    lo, lsb = (np.tile(np.repeat(np.float32(value), columns), polarities) for value in (ranges.lo, ranges.lsb))
+    return Converters(ranges.max_code, lo, lsb, gain, offset, noise_lsb)
+
+
+def fixed_ranges(adc: ADC, slices: int, largest_sum: float, signed: bool) -> Ranges | None:
+    """The ranges that need no data; None where they are to be calibrated.
+
+    `largest_sum` is the largest sum of a column in MAC units, `signed` whether sums may be negative.
+    """
+    if isinstance(adc, IdealADC):
+        return Ranges((0.0,) * slices, (1.0,) * slices, 0)
+    if adc.range == "full":
+        return _around_zero(adc, [full_lsb(adc, largest_sum, signed)] * slices, signed)
+    if adc.range == "given":
+        assert adc.lo is not None and adc.hi is not None  # the spec holds both
+        levels = _levels(adc, symmetric=adc.lo == -adc.hi)
+        return Ranges((adc.lo,) * slices, ((adc.hi - adc.lo) / (levels - 1),) * slices, levels - 1)
+    return None
+
+
+def full_lsb(adc: UniformADC, largest_sum: float, signed: bool) -> float:
+    """The smallest LSB of 2^m >= 1 MAC unit with which the levels reach `largest_sum`."""
+    lsb = 1.0
+    while lsb * _reach(adc, signed) < largest_sum:
+        lsb *= 2
+    return lsb
+
+
+def least_squares_ranges(adc: UniformADC, values: Sequence[Array], counts: Sequence[Array], signed: bool) -> Ranges:
+    """The range of each slice that minimises the squared error of conversion, zero a code.
+
+    `values[s]` are the values that columns of slice s took on calibration data and `counts[s]` how often. Searched over
+    200 steps up to full coverage and over the powers of two; of equals the widest range wins.
+    """
+    steps = [_least_squares_lsb(adc, v, n, signed) for v, n in zip(values, counts, strict=True)]
+    return _around_zero(adc, steps, signed)
+
+
+def convert(values: Array, lo: float, lsb: float, max_code: int) -> Array:
+    """Values after an error-free conversion: lo + code LSB, with code = clip(rint((v - lo) / LSB), 0, max_code)."""
+    return np.asarray(lo + lsb * np.clip(np.rint((values - lo) / lsb), 0, max_code))
+
+
+def _least_squares_lsb(adc: UniformADC, values: Array, counts: Array, signed: bool) -> float:
+    largest = float(np.abs(values).max(initial=0.0))
+    if largest == 0.0:
+        return 1.0
+    covering = largest / _reach(adc, signed)
+    powers = 2.0 ** np.arange(np.floor(np.log2(covering * 0.02)), np.ceil(np.log2(covering)) + 1)
+    # the kernels hold it in float32: what is chosen here must be what they use
+    steps = np.float32(np.concatenate([covering * np.geomspace(0.02, 1.0, 200), powers, [1.0]]))
+    best, least = 1.0, np.inf
+    for lsb in sorted({float(step) for step in steps}, reverse=True):
+        lo = _lowest(adc, lsb, signed)
+        error = float(counts @ np.square(values - convert(values, lo, lsb, _levels(adc, signed) - 1)))
+        if error < least * (1 - 1e-9):
+            best, least = lsb, error
+    return best
+
+
+def _around_zero(adc: UniformADC, steps: Sequence[float], signed: bool) -> Ranges:
+    return Ranges(tuple(_lowest(adc, lsb, signed) for lsb in steps), tuple(steps), _levels(adc, signed) - 1)
+
+
+def _lowest(adc: UniformADC, lsb: float, signed: bool) -> float:
+    return -lsb * _reach(adc, signed) if signed else 0.0
+
+
+def _reach(adc: UniformADC, signed: bool) -> float:
+    """The largest level, in LSB from zero."""
+    levels = _levels(adc, symmetric=signed)
+    return (levels - 1) / 2 if signed else levels - 1
+
+
+def _levels(adc: UniformADC, symmetric: bool) -> int:
+    """2^bits levels; one less where they lie symmetric about zero, so that zero is one of them (1 bit: two levels)."""
+    return int(2**adc.bits - 1 if symmetric and adc.bits > 1 else 2**adc.bits)

@@ -1,0 +1,104 @@
+"""Data sets to classify, split once and for all: every study compares on the same samples."""
+
+from __future__ import annotations
+
+import functools
+import gzip
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import resources
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imcsim.errors import SpecError, did_you_mean
+from imcsim.rng import child
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class DataSet:
+    """Samples of `classes` classes: x_... (n, features) in [0, 1], y_... (n,) in 0 ... classes - 1."""
+
+    name: str
+    x_train: Floats
+    y_train: Ints
+    x_test: Floats
+    y_test: Ints
+    classes: int
+
+    @property
+    def arrays(self) -> tuple[Floats, Ints, Floats, Ints]:
+        """The samples and labels of the training part, then of the test part."""
+        return self.x_train, self.y_train, self.x_test, self.y_test
+
+    @property
+    def sha256(self) -> str:
+        """The hexadecimal digest of the four arrays, shapes and values; the same on every machine."""
+        digest = hashlib.sha256()
+        for array in self.arrays:
+            digest.update(f"{array.shape}".encode())
+            digest.update(array.astype(array.dtype.newbyteorder("<")).tobytes())
+        return digest.hexdigest()
+
+
+@functools.cache
+def load(name: str) -> DataSet:
+    """The data set called `name`, one of NAMES, from the copy inside the package; its arrays are read-only."""
+    if name not in NAMES:
+        known = ", ".join(f'"{known}"' for known in NAMES)
+        raise SpecError.of("name", f"must be one of {known}", given=f'"{name}"', remedy=did_you_mean(name, NAMES))
+    x, labels = _shipped(name)
+    train, test = stratified_split(labels, child(0, "split", name))
+    x_train, x_test = _SCALED[name](x[train], x[test])
+    data = DataSet(name, x_train, labels[train], x_test, labels[test], classes=int(labels.max()) + 1)
+    for array in data.arrays:
+        array.setflags(write=False)  # the next caller gets the same object
+    return data
+
+
+def stratified_split(labels: Ints, rng: np.random.Generator) -> tuple[Ints, Ints]:
+    """Row numbers for training and for test, each shuffled: one sample in five of every class is for test.
+
+    Where fifths are not whole, the classes with the largest remainders give one more sample, until the test part holds
+    a fifth of all, rounded.
+    """
+    counts = np.bincount(labels)
+    test_counts = counts // 5
+    missing = round(len(labels) / 5) - int(test_counts.sum())
+    test_counts[np.argsort(-(counts % 5), kind="stable")[:missing]] += 1
+
+    # raw words: NumPy keeps their stream between versions, which it does not promise of rng.permutation
+    order = np.argsort(rng.bit_generator.random_raw(len(labels)), kind="stable")
+    in_test = np.zeros(len(labels), dtype=bool)
+    for label, count in enumerate(test_counts):
+        in_test[order[labels[order] == label][:count]] = True
+    return order[~in_test[order]], order[in_test[order]]
+
+
+def _shipped(name: str) -> tuple[Floats, Ints]:
+    """The samples as published: x (n, features), labels (n,)."""
+    packed = resources.files("imcsim").joinpath("data", f"{name}.csv.gz").read_bytes()
+    table = np.loadtxt(gzip.decompress(packed).decode().splitlines(), delimiter=",")
+    return table[:, :-1], table[:, -1].astype(np.int64)
+
+
+def _by_training_range(x_train: Floats, x_test: Floats) -> tuple[Floats, Floats]:
+    """Each feature on [0, 1] over the training part; a test value beyond that range is clipped to it."""
+    low, high = x_train.min(axis=0), x_train.max(axis=0)
+    return (x_train - low) / (high - low), np.clip((x_test - low) / (high - low), 0.0, 1.0)
+
+
+def _by_full_scale_pixel(x_train: Floats, x_test: Floats) -> tuple[Floats, Floats]:
+    """Pixels 0 ... 16 on [0, 1]."""
+    return x_train / 16, x_test / 16
+
+
+_SCALED: dict[str, Callable[[Floats, Floats], tuple[Floats, Floats]]] = {
+    "iris": _by_training_range,
+    "digits": _by_full_scale_pixel,
+}
+NAMES = tuple(_SCALED)

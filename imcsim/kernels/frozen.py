@@ -1,0 +1,36 @@
+"""Frozen randomness: normals that belong to a place on the die, not to a call."""
+
+from __future__ import annotations
+
+import numba as nb
+import numpy as np
+
+from imcsim.kernels.jit import parallel_kernel
+from imcsim.kernels.philox import fill_normals
+
+# What a frozen normal stands for: part of the last word of the Philox counter.
+CELL_MISMATCH = 0
+ADC_GAIN = 1
+ADC_OFFSET = 2
+
+
+@parallel_kernel
+def frozen_normals(key, source, row_tiles, rows, polarities, slices, columns, tile_columns):  # type: ignore[no-untyped-def]
+    """Normals of every place: (row_tiles, rows, polarities, slices, columns) float32.
+
+    Each is a function of (key, source, tile, polarity, slice, row, column in the tile) alone, whatever else is made.
+    """
+    out = np.empty((row_tiles, rows, polarities, slices, columns), np.float32)
+    column_tiles = (columns + tile_columns - 1) // tile_columns
+    for index in nb.prange(row_tiles * rows):
+        row_tile, row = index // rows, index % rows
+        for polarity in range(polarities):
+            for s in range(slices):
+                place = np.uint32(source << 16 | polarity << 8 | s)
+                for column_tile in range(column_tiles):
+                    first = column_tile * tile_columns
+                    last = min(first + tile_columns, columns)
+                    # the tile's number must not move when the layer gets more columns
+                    tile = np.uint32(row_tile << 16 | column_tile)
+                    fill_normals(out[row_tile, row, polarity, s, first:last], key, np.uint32(row), tile, place)
+    return out

@@ -1,0 +1,115 @@
+"""Philox4x32-10 and normals from it: noise as a function of a key and a counter, whoever computes it.
+
+Salmon, Moraes, Dror & Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from imcsim.kernels.jit import inline, kernel
+
+_M0 = np.uint64(0xD2511F53)
+_M1 = np.uint64(0xCD9E8D57)
+_W0 = np.uint32(0x9E3779B9)
+_W1 = np.uint32(0xBB67AE85)
+_LOW = np.uint64(0xFFFFFFFF)
+_32 = np.uint64(32)
+
+# Giles, "Approximating the erfinv function", GPU Computing Gems 2, 2011, single precision: erfinv(x) = x p(w - 2.5) for
+# w < 5, else x q(sqrt(w) - 3), where w = -log((1 - x)(1 + x)). The factor sqrt(2) of the normal quantile is applied after.
+_CENTRE = tuple(
+    np.float32(c)
+    for c in (
+        2.81022636e-08, 3.43273939e-07, -3.5233877e-06, -4.39150654e-06, 0.00021858087,
+        -0.00125372503, -0.00417768164, 0.246640727, 1.50140941,
+    )
+)  # fmt: skip
+_TAIL = tuple(
+    np.float32(c)
+    for c in (
+        -0.000200214257, 0.000100950558, 0.00134934322, -0.00367342844, 0.00573950773,
+        -0.0076224613, 0.00943887047, 1.00167406, 2.83297682,
+    )
+)  # fmt: skip
+_SQRT2 = np.float32(1.4142135623730951)
+_LN2 = np.float32(0.6931471805599453)
+
+# 2 atanh(s) / s in powers of s^2, to 1 ulp of float32 for |s| <= 0.172: log(m) = 2 atanh((m - 1) / (m + 1)).
+_ATANH = (np.float32(2.0), np.float32(2 / 3), np.float32(2 / 5), np.float32(2 / 7), np.float32(2 / 9))
+
+
+@inline
+def philox4x32(c0, c1, c2, c3, k0, k1):  # type: ignore[no-untyped-def]
+    """Ten rounds on the counter (c0, c1, c2, c3) under the key (k0, k1), all uint32: four random uint32."""
+    for _ in range(10):
+        p0 = _M0 * np.uint64(c0)
+        p1 = _M1 * np.uint64(c2)
+        c0 = np.uint32(np.uint32(p1 >> _32) ^ c1 ^ k0)
+        c1 = np.uint32(p1 & _LOW)
+        c2 = np.uint32(np.uint32(p0 >> _32) ^ c3 ^ k1)
+        c3 = np.uint32(p0 & _LOW)
+        k0 = np.uint32(k0 + _W0)
+        k1 = np.uint32(k1 + _W1)
+    return c0, c1, c2, c3
+
+
+@inline
+def normal_of(word):  # type: ignore[no-untyped-def]
+    """The standard normal quantile of a random uint32, as float32: 2^32 values, symmetric, to 6.3 sigma."""
+    # x = (2 word + 1) / 2^32 - 1 lies in (-1, 1); its distance from +-1 is formed in integers, so that the tails keep
+    # their precision
+    signed = np.int32(word ^ np.uint32(0x80000000))
+    magnitude = np.uint32(signed) if signed >= 0 else ~np.uint32(signed)
+    x = (np.float32(magnitude) + np.float32(0.5)) * np.float32(2.0**-31)
+    rest = (np.float32(np.uint32(0x7FFFFFFF) - magnitude) + np.float32(0.5)) * np.float32(2.0**-31)
+    t = rest * (np.float32(1.0) + x)
+    # w = -log(t), by exponent and mantissa in [sqrt(1/2), sqrt(2)): numba's scalar log would not vectorise
+    bits = np.float32(t).view(np.int32)
+    exponent = (bits - np.int32(0x3F3504F3)) >> np.int32(23)
+    mantissa = np.int32(bits - (exponent << np.int32(23))).view(np.float32)
+    s = (mantissa - np.float32(1.0)) / (mantissa + np.float32(1.0))
+    s2 = s * s
+    log_m = s * (_ATANH[0] + s2 * (_ATANH[1] + s2 * (_ATANH[2] + s2 * (_ATANH[3] + s2 * _ATANH[4]))))
+    w = -(np.float32(exponent) * _LN2 + log_m)
+    u = w - np.float32(2.5)
+    centre = _CENTRE[0]
+    for c in _CENTRE[1:]:
+        centre = centre * u + c
+    u = np.sqrt(w) - np.float32(3.0)
+    tail = _TAIL[0]
+    for c in _TAIL[1:]:
+        tail = tail * u + c
+    size = (centre if w < np.float32(5.0) else tail) * x * _SQRT2
+    return size if signed >= 0 else -size
+
+
+@inline
+def fill_words(out, key, c1, c2, c3):  # type: ignore[no-untyped-def]
+    """Fill out (n,) uint32 with random words; out[i] is a function of (key, i, c1, c2, c3) alone.
+
+    Element i is word i mod 4 of the counter (i div 4, c1, c2, c3) under the 64-bit key.
+    """
+    k0 = np.uint32(key & _LOW)
+    k1 = np.uint32(key >> _32)
+    n = out.shape[0]
+    for quad in range(n // 4):
+        w0, w1, w2, w3 = philox4x32(np.uint32(quad), c1, c2, c3, k0, k1)
+        out[4 * quad] = w0
+        out[4 * quad + 1] = w1
+        out[4 * quad + 2] = w2
+        out[4 * quad + 3] = w3
+    if n % 4:
+        words = philox4x32(np.uint32(n // 4), c1, c2, c3, k0, k1)
+        for i in range(n % 4):
+            out[n - n % 4 + i] = words[i]
+
+
+@kernel
+def fill_normals(out, key, c1, c2, c3):  # type: ignore[no-untyped-def]
+    """Fill out (n,) float32 with standard normals, the quantiles of the words that fill_words would give."""
+    # two passes over a buffer that stays in the cache: each vectorises, their fusion would not
+    words = out.view(np.uint32)
+    fill_words(words, key, c1, c2, c3)
+    for i in range(out.shape[0]):
+        out[i] = normal_of(words[i])

@@ -1,0 +1,75 @@
+"""A trained network on a chip: a crossbar a layer, biases and activations digital."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from imcsim.crossbar import Crossbar, manufacture, nominal_die
+from imcsim.network.activations import ACTIVATIONS
+from imcsim.network.mlp import MLP
+from imcsim.rng import child, draw_key
+from imcsim.specs.chip import ChipSpec
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class ChipNetwork:
+    """Crossbars in the order of the layers, the biases (outputs,) added behind them, and the hidden activation."""
+
+    layers: tuple[Crossbar, ...]
+    biases: tuple[Array, ...]
+    activation: str
+
+    def logits(self, x: Array, rng: np.random.Generator) -> Array:
+        """Run x (samples, inputs) through the chip: the last layer's sums, (samples, outputs)."""
+        for layer in range(len(self.layers) - 1):
+            x = self._hidden(layer, x, rng)
+        return np.asarray(self.layers[-1].mvm(x, rng) + self.biases[-1])
+
+    def on_die(self, key: int) -> ChipNetwork:
+        """The same programmed weights and ranges on the die of `key` (64 bits)."""
+        dies = (
+            manufacture(layer.die.spec, layer.die.shape, draw_key(child(key, "layer", index)))
+            for index, layer in enumerate(self.layers)
+        )
+        layers = tuple(layer.on_die(die) for layer, die in zip(self.layers, dies, strict=True))
+        return dataclasses.replace(self, layers=layers)
+
+    def _hidden(self, layer: int, x: Array, rng: np.random.Generator) -> Array:
+        z = self.layers[layer].mvm(x, rng) + self.biases[layer]
+        return np.asarray(ACTIVATIONS[self.activation].function(z))
+
+
+def program(mlp: MLP, spec: ChipSpec, rng: np.random.Generator) -> ChipNetwork:
+    """Program a trained network on the nominal die of a design; `on_die` takes it to manufactured ones."""
+    specs = layer_specs(spec, mlp.activation, len(mlp.weights))
+    layers = tuple(
+        nominal_die(layer_spec, (w.shape[0], w.shape[1])).program(w, rng)
+        for layer_spec, w in zip(specs, mlp.weights, strict=True)
+    )
+    return ChipNetwork(layers, mlp.biases, mlp.activation)
+
+
+def calibrate(network: ChipNetwork, x: Array, rng: np.random.Generator) -> ChipNetwork:
+    """Set the input steps and ADC ranges of all layers on samples x (samples, inputs), as they arrive through the chip."""
+    for index in range(len(network.layers)):
+        layers = list(network.layers)
+        layers[index] = layers[index].calibrate(x)
+        network = dataclasses.replace(network, layers=tuple(layers))
+        if index < len(layers) - 1:
+            x = network._hidden(index, x, rng)
+    return network
+
+
+def layer_specs(spec: ChipSpec, activation: str, layers: int) -> tuple[ChipSpec, ...]:
+    """The design as each layer uses it: `dac.signed` is for the network's inputs, a hidden layer's follow its activation.
+
+    Raises SpecError where the design has no signed inputs and the activation needs them.
+    """
+    hidden = spec.replace("dac.signed", ACTIVATIONS[activation].signed)
+    return (spec, *[hidden] * (layers - 1))

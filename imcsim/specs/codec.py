@@ -1,0 +1,177 @@
+"""TOML text <-> tables <-> specs: strict, and every problem at once."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from imcsim.errors import Problem, SpecError, did_you_mean
+from imcsim.specs.fields import Field, Spec, fields_of, kind_of
+
+MAX_BYTES = 1_000_000  # a key of many dotted parts takes quadratic time to parse; no honest file comes near
+MAX_NESTING = 32
+
+# The kind that a component's table means when it names none; a cell stays what it is.
+DEFAULT_KINDS = {"adc": "uniform", "dac": "bit_serial"}
+
+T = TypeVar("T", bound=Spec)
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The content of a TOML file; SpecError where there is none, or it is not TOML."""
+    try:
+        raw = path.read_bytes()
+    except FileNotFoundError:
+        raise SpecError.of((), "no such file", source=str(path)) from None
+    except OSError as error:
+        raise SpecError.of((), f"cannot be read: {error.strerror}", source=str(path)) from None
+    if len(raw) > MAX_BYTES:
+        raise SpecError.of((), f"is larger than {MAX_BYTES} bytes", given=f"{len(raw)} bytes", source=str(path))
+    try:
+        return parse_toml(raw.decode())
+    except UnicodeDecodeError:
+        raise SpecError.of((), "is not UTF-8 text", source=str(path)) from None
+    except SpecError as error:
+        raise SpecError(problem.within(source=str(path)) for problem in error.problems) from None
+
+
+def parse_toml(text: str) -> dict[str, Any]:
+    """The table that `text` holds; SpecError where it is not TOML or nested beyond reason."""
+    if any(line.split("=")[0].count(".") > MAX_NESTING for line in text.splitlines()):
+        raise SpecError.of((), f"a key of more than {MAX_NESTING} parts")
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise SpecError.of((), f"not valid TOML: {error}") from None
+    except RecursionError:
+        raise SpecError.of((), "not valid TOML: nested too deeply") from None
+
+
+def build(cls: type[T], table: Mapping[str, Any], path: tuple[str, ...], problems: list[Problem]) -> T | None:
+    """The spec that `table` describes, or None, having added to `problems` all that is wrong with it.
+
+    `path` is where the table stands, for the messages.
+    """
+    before = len(problems)
+    fields = {field.name: field for field in fields_of(cls)}
+    values: dict[str, Any] = {}
+    for key, value in table.items():
+        if key == "kind" and kind_of(cls):
+            continue
+        if key not in fields:
+            problems.append(Problem((*path, key), f'unknown key "{key}"', remedy=did_you_mean(key, fields)))
+            continue
+        values[key] = _value(fields[key], value, (*path, key), problems)
+    for name, field in fields.items():
+        if name not in table and field.required:
+            problems.append(Problem((*path, name), f"is missing; {field.describe()}"))
+    if len(problems) > before:
+        return None
+    try:
+        return cls(**values)
+    except SpecError as error:
+        problems.extend(problem.within(*path) for problem in error.problems)
+        return None
+
+
+def choose(field: Field, table: Mapping[str, Any], path: tuple[str, ...], problems: list[Problem]) -> type[Spec] | None:
+    """Which of the spec classes that `field` may hold `table` means, by its "kind"."""
+    if len(field.specs) == 1:
+        return field.specs[0]
+    kinds = {kind_of(cls): cls for cls in field.specs}
+    kind = table.get("kind", DEFAULT_KINDS.get(field.name))
+    if isinstance(kind, str) and kind in kinds:
+        return kinds[kind]
+    allowed = "must be one of " + ", ".join(f'"{name}"' for name in kinds)
+    near = did_you_mean(kind, kinds) if isinstance(kind, str) else ""
+    problems.append(Problem((*path, "kind"), allowed, given=repr(kind), remedy=near))
+    return None
+
+
+def overlaid(spec: T, changes: Mapping[str, Any], path: tuple[str, ...], problems: list[Problem]) -> T | None:
+    """`spec` with the nested table `changes` laid over it, or None, having added to `problems` what is wrong.
+
+    A component's table of the same kind changes the fields it names; of another kind it replaces the component.
+    """
+    fields = {field.name: field for field in fields_of(type(spec))}
+    table = to_table(spec)
+    for key, value in changes.items():
+        field = fields.get(key)
+        if field is not None and field.specs and isinstance(value, Mapping):
+            current = getattr(spec, key)
+            named = {"kind": DEFAULT_KINDS.get(key, kind_of(type(current))), **value}
+            cls = choose(field, named, (*path, key), problems)
+            inner = {name: item for name, item in value.items() if name != "kind"}
+            if cls is type(current):
+                table[key] = overlaid(current, inner, (*path, key), problems)
+            elif cls is not None:
+                table[key] = build(cls, inner, (*path, key), problems)
+        else:
+            for name in spec.overriding(key):
+                if name not in changes:
+                    table.pop(name, None)
+            table[key] = value
+    return build(type(spec), table, path, problems) if None not in table.values() else None
+
+
+def to_table(spec: Spec) -> dict[str, Any]:
+    """The table that describes `spec` wholly; fields that are None are left out, as TOML has no null."""
+    table: dict[str, Any] = {"kind": kind_of(type(spec))} if kind_of(type(spec)) else {}
+    for field in fields_of(type(spec)):
+        value = getattr(spec, field.name)
+        if isinstance(value, Spec):
+            table[field.name] = to_table(value)
+        elif isinstance(value, tuple):
+            table[field.name] = list(value)
+        elif value is not None:
+            table[field.name] = value
+    return table
+
+
+def format_value(value: Any) -> str:
+    """A TOML value as text: numbers in their shortest exact form."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\t", "\\t")
+        return f'"{escaped}"'
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(format_value(item) for item in value) + "]"
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{format_key(key)} = {format_value(item)}" for key, item in value.items()) + "}"
+    return repr(value)
+
+
+def format_key(key: str) -> str:
+    """A TOML key, quoted where it must be."""
+    bare = key and all(c.isascii() and (c.isalnum() or c in "_-") for c in key)
+    return key if bare else format_value(key)
+
+
+class InlineTable(dict[str, Any]):
+    """A table that the text holds in one line."""
+
+
+def format_toml(table: Mapping[str, Any], path: tuple[str, ...] = ()) -> str:
+    """The TOML text of nested tables, plain values first."""
+    blocks = {key: value for key, value in table.items() if isinstance(value, Mapping) and not isinstance(value, InlineTable)}
+    lines = [f"{format_key(key)} = {format_value(value)}" for key, value in table.items() if key not in blocks]
+    head = [f"[{'.'.join(format_key(part) for part in path)}]"] if path and (lines or not table) else []
+    texts = ["\n".join([*head, *lines])] if head or lines else []
+    texts += [format_toml(value, (*path, key)).rstrip("\n") for key, value in blocks.items()]
+    return "\n\n".join(texts) + "\n"
+
+
+def _value(field: Field, value: Any, path: tuple[str, ...], problems: list[Problem]) -> Any:
+    if field.specs and not isinstance(value, Spec):
+        if not isinstance(value, Mapping):
+            problems.append(Problem(path, "must be a table", given=format_value(value)))
+            return None
+        cls = choose(field, value, path, problems)
+        return build(cls, value, path, problems) if cls else None
+    converted, problem = field.checked(value)
+    if problem is not None:
+        problems.append(problem.within(*path))
+    return converted
