@@ -1,1 +1,80 @@
-"""imcsim: emulates analog and SRAM in-memory-compute chips."""
+"""imcsim: emulates analog and SRAM in-memory-compute chips.
+
+    spec = imcsim.load("sram8t_65nm").replace("adc.bits", 6)
+    die = imcsim.manufacture(spec, weights.shape, key)
+    y = die.program(weights, rng).calibrate(x).mvm(x, rng)
+
+Names are imported when they are first used: `imcsim --help` must not wait for a compiler.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from imcsim.version import MODEL_VERSION, __version__
+
+if TYPE_CHECKING:
+    from imcsim import datasets
+    from imcsim.crossbar import Crossbar, Die, manufacture, nominal_die
+    from imcsim.errors import CapabilityError, DataError, SpecError
+    from imcsim.network.mlp import MLP, NetworkSpec, initial_mlp
+    from imcsim.network.on_chip import ChipNetwork, calibrate, program
+    from imcsim.rng import child, draw_key
+    from imcsim.specs.chip import ChipSpec
+    from imcsim.specs.library import load
+    from imcsim.study.table import StudyTable, read_table
+    from imcsim.training import TrainingSpec, accuracy, train
+
+_HOMES = {
+    "crossbar": ("Crossbar", "Die", "manufacture", "nominal_die"),
+    "errors": ("CapabilityError", "DataError", "SpecError"),
+    "network.mlp": ("MLP", "NetworkSpec", "initial_mlp"),
+    "network.on_chip": ("ChipNetwork", "calibrate", "program"),
+    "rng": ("child", "draw_key"),
+    "specs.chip": ("ChipSpec",),
+    "specs.library": ("load",),
+    "study.table": ("StudyTable", "read_table"),
+    "training": ("TrainingSpec", "accuracy", "train"),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "MLP",
+    "MODEL_VERSION",
+    "CapabilityError",
+    "ChipNetwork",
+    "ChipSpec",
+    "Crossbar",
+    "DataError",
+    "Die",
+    "NetworkSpec",
+    "SpecError",
+    "StudyTable",
+    "TrainingSpec",
+    "__version__",
+    "accuracy",
+    "calibrate",
+    "child",
+    "datasets",
+    "draw_key",
+    "initial_mlp",
+    "load",
+    "manufacture",
+    "nominal_die",
+    "program",
+    "read_table",
+    "train",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "datasets":
+        return import_module("imcsim.datasets")
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'imcsim' has no attribute {name!r}")
+    return getattr(import_module(f"imcsim.{_HOME_OF[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

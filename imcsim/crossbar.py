@@ -14,7 +14,7 @@ from imcsim import cells
 from imcsim.converters import adc as adcs
 from imcsim.converters import dac as dacs
 from imcsim.errors import CapabilityError, SpecError
-from imcsim.kernels.column import Column
+from imcsim.kernels.column import Column, Converters
 from imcsim.kernels.frozen import ADC_GAIN, ADC_OFFSET, CELL_MISMATCH, frozen_normals
 from imcsim.kernels.reference import transfer
 from imcsim.mapping import Layout, cell_bits, layout, quantise_weights, weight_scale
@@ -122,7 +122,9 @@ class Crossbar:
     def on_die(self, die: Die) -> Crossbar:
         """The same codes, input step and ranges on another die of the same design."""
         if die.shape != self.die.shape or die.spec.array != self.die.spec.array:
-            raise SpecError.of("die", "must have this crossbar's shape and array", given=f"{die.shape}, {die.spec.array}")
+            raise SpecError.of(
+                "die", "must have this crossbar's shape and array", given=f"{die.shape}, {die.spec.array}"
+            )
         return dataclasses.replace(self, die=die)
 
     def calibrate(self, x: Array) -> Crossbar:
@@ -168,7 +170,7 @@ class Crossbar:
         return prepare(die.spec.dac, states, variances, cells.mismatch_sigma_rel(die.spec.cell) / 8)
 
     @cached_property
-    def _converters(self) -> adcs.Converters:
+    def _converters(self) -> Converters:
         if self.ranges is None:
             raise CapabilityError.of(
                 "adc.range",
@@ -177,9 +179,7 @@ class Crossbar:
                 remedy='call calibrate with samples, or choose range = "full" or "given"',
             )
         die = self.die
-        return adcs.converters(
-            die.spec.adc, self.ranges, die.shape[1], die.layout.polarities, die.adc_gain, die.adc_offset
-        )
+        return adcs.converters(die.spec.adc, self.ranges, die.shape[1], die.adc_gain, die.adc_offset)
 
     def _recombine(self, sums: Array, codes: Array) -> Array:
         """Shift and add: sums of ADC codes (samples, columns) -> products of weight and input codes (samples, cols)."""
@@ -222,7 +222,7 @@ class Crossbar:
         return values, counts
 
     def _samples(self, x: Array) -> Array:
-        """x (..., rows) as samples (n, rows) float64, checked."""
+        """X (..., rows) as samples (n, rows) float64, checked."""
         rows = self.die.shape[0]
         samples = np.asarray(x, dtype=np.float64)
         if samples.ndim == 0 or samples.shape[-1] != rows:

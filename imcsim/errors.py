@@ -49,7 +49,9 @@ class ImcsimError(Exception):
         return type(self), (self.problems,)
 
     @classmethod
-    def of(cls, where: str | tuple[str, ...], allowed: str, given: str = "", remedy: str = "", source: str = "") -> Self:
+    def of(
+        cls, where: str | tuple[str, ...], allowed: str, given: str = "", remedy: str = "", source: str = ""
+    ) -> Self:
         """The error of a single problem."""
         path = (where,) if isinstance(where, str) else where
         return cls([Problem(path=path, allowed=allowed, given=given, remedy=remedy, source=source)])

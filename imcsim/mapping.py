@@ -53,7 +53,7 @@ def layout(array: ArraySpec) -> Layout:
 
 
 def quantise_weights(weights: Array, scale: float, bits: int) -> Array:
-    """The codes of weights (any shape) in steps of `scale`: int32, rounded to nearest and clipped; one bit: the sign."""
+    """Codes of weights (any shape) in steps of `scale`: int32, rounded to nearest and clipped; one bit: the sign."""
     if bits == 1:
         return np.where(weights >= 0, 1, -1).astype(np.int32)
     top = largest_code(bits)
@@ -61,7 +61,7 @@ def quantise_weights(weights: Array, scale: float, bits: int) -> Array:
 
 
 def weight_scale(weights: Array, array: ArraySpec) -> float:
-    """The step of the weight codes: for the least squared error ("mse"), or the largest weight to the largest code ("max")."""
+    """The step of the weight codes: of least squared error ("mse"), or largest weight to largest code ("max")."""
     size = np.abs(weights)
     if array.weight_bits == 1:  # of all s with codes -1 and +1, the mean size has the least squared error
         chosen = float(size.mean() if array.weight_scale == "mse" else size.max())

@@ -33,6 +33,7 @@ def prepare(dac: DAC, states: Array, variances: Array, resolution: float) -> Arr
 
     `resolution` is what the grid of a fixed-point form must resolve, relative to the unit current.
     """
+    del states, variances, resolution
     raise TypeError(f"no reads through {type(dac).__name__}")
 
 
@@ -59,9 +60,7 @@ class _BitSerialArrays:
         tiles, groups = self.states.sums.shape[:2]
         nibbles = input_nibbles(cycle_bits(self.dac, codes), tiles, GROUP * groups, self.dac.bits)
         weights, _ = cycle_weights(self.dac)
-        return np.asarray(
-            bit_serial_read(nibbles, *self.states, *self.variances, column, adc, weights, np.uint64(key))
-        )
+        return np.asarray(bit_serial_read(nibbles, *self.states, *self.variances, column, adc, weights, np.uint64(key)))
 
 
 @prepare.register
@@ -75,13 +74,13 @@ def _table(states: Array, resolution: float) -> _Table:
     padded = np.zeros((tiles, -(-rows // GROUP) * GROUP, columns), np.float64)
     padded[:, :rows] = states
     if np.array_equal(padded, np.rint(padded)):
-        digits, dtype = 0, np.uint16  # whole units: no grid is needed
+        digits, bits = 0, 16  # whole units: no grid is needed
     else:
         largest = float(padded.sum(axis=1).max())
-        digits, dtype = math.floor(math.log2((2**16 - 1 - rows) / largest)), np.uint16
+        digits, bits = math.floor(math.log2((2**16 - 1 - rows) / largest)), 16
         if digits < 8 or 2.0**-digits > resolution:
-            digits, dtype = 16, np.uint32
-    return _Table(subset_sums(np.rint(padded * 2.0**digits).astype(dtype)), 2.0**-digits)
+            digits, bits = 16, 32
+    return _Table(subset_sums(np.rint(padded * 2.0**digits).astype(f"uint{bits}")), 2.0**-digits)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The physics of a cell, a family a file; `frozen_currents`, `variance_states` and `column` dispatch on the spec's type."""
+"""The physics of a cell, a family a file: functions that dispatch on the spec's type."""
 
 from imcsim.cells.sram import column, frozen_currents, mismatch_sigma_rel, variance_states
 

@@ -1,8 +1,8 @@
 """SRAM cells: what mismatch, pulse jitter, leakage, droop and the capacitor network do to a column.
 
-Three questions are asked of a cell, each a function that dispatches on the spec's type: the frozen unit currents of a die,
-the variance that each conducting cell adds at a read, and the analog column that all its cells share. Currents (and
-charges) are in units of the nominal cell, sums in MAC units: one nominal cell conducting.
+Three questions are asked of a cell, each a function that dispatches on the spec's type: the frozen unit currents of
+a die, the variance that each conducting cell adds at a read, and the analog column that all its cells share. Currents
+(and charges) are in units of the nominal cell, sums in MAC units: one nominal cell conducting.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def _(cell: SramCapacitorCell) -> float:
 
 @singledispatch
 def frozen_currents(cell: Cell, array: ArraySpec, normals: Array) -> Array:
-    """What each cell of a die adds to its column when it conducts: normals (tiles, rows, ...) -> the same shape, float32.
+    """What each cell of a die adds when it conducts: normals (tiles, rows, ...) -> the same shape, float32.
 
     Axis 1 holds all rows of the array, used or not. Currents clip at zero.
     """
@@ -63,8 +63,8 @@ def frozen_currents(cell: Cell, array: ArraySpec, normals: Array) -> Array:
 @frozen_currents.register
 def _(cell: SramCapacitorCell, array: ArraySpec, normals: Array) -> Array:
     charges = _spread(cell, normals)
-    # V = V_DD sum(w x C_i) / (sum C_i + C_par), the sum in the denominator over every cell of the column: in MAC units of
-    # the nominal column, Delta = C V_DD / (N C + C_par)
+    # V = V_DD sum(w x C_i) / (sum C_i + C_par), the sum in the denominator over every cell of the column, in MAC units
+    # of the nominal column: Delta = C V_DD / (N C + C_par)
     parasitic = _parasitic_rel(cell, array)
     total = charges.sum(axis=1, keepdims=True, dtype=np.float64) + parasitic
     return np.asarray(charges * ((array.rows + parasitic) / total), dtype=np.float32)
@@ -72,7 +72,7 @@ def _(cell: SramCapacitorCell, array: ArraySpec, normals: Array) -> Array:
 
 @singledispatch
 def variance_states(cell: Cell, currents: Array) -> Array:
-    """The variance that each conducting cell adds at a read, in units of `column(...).cell_variance`; shaped as currents."""
+    """The variance that each conducting cell adds at a read, in units of the column's `cell_variance`."""
     del cell
     return np.ones_like(currents)
 

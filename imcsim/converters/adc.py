@@ -24,33 +24,34 @@ class Ranges:
     max_code: int
 
 
-@singledispatch
-def converters(adc: ADC, ranges: Ranges, columns_per_slice: int, polarities: int, gain: Array, offset: Array) -> Converters:
-    """The ADCs of a die, for the kernels: frozen normals `gain` and `offset` (tiles, columns) become their errors."""
-    raise TypeError(f"no converter {type(adc).__name__}")
+def converters(adc: ADC, ranges: Ranges, columns: int, gain: Array, offset: Array) -> Converters:
+    """The ADCs of a die in the form of the kernels, `columns` of them a slice and polarity.
 
-
-@converters.register
-def _(adc: IdealADC, ranges: Ranges, columns_per_slice: int, polarities: int, gain: Array, offset: Array) -> Converters:
-    del adc
-    return _converters(ranges, columns_per_slice, polarities, np.ones_like(gain), np.zeros_like(offset), 0.0)
-
-
-@converters.register
-def _(adc: UniformADC, ranges: Ranges, columns_per_slice: int, polarities: int, gain: Array, offset: Array) -> Converters:
-    return _converters(
-        ranges,
-        columns_per_slice,
-        polarities,
-        np.float32(1) + np.float32(adc.gain_sigma_rel) * gain,
-        np.float32(adc.offset_sigma_lsb) * offset,
-        adc.noise_lsb,
+    `gain` and `offset` (tiles, all columns) are the frozen standard normals of the converters.
+    """
+    polarities = gain.shape[1] // (columns * len(ranges.lo))
+    lo, lsb = (
+        np.tile(np.repeat(np.asarray(value, np.float32), columns), polarities) for value in (ranges.lo, ranges.lsb)
     )
+    return Converters(ranges.max_code, lo, lsb, *errors(adc, gain, offset))
 
 
-def _converters(ranges: Ranges, columns: int, polarities: int, gain: Array, offset: Array, noise_lsb: float) -> Converters:
-    lo, lsb = (np.tile(np.repeat(np.float32(value), columns), polarities) for value in (ranges.lo, ranges.lsb))
-    return Converters(ranges.max_code, lo, lsb, gain, offset, noise_lsb)
+@singledispatch
+def errors(adc: ADC, gain: Array, offset: Array) -> tuple[Array, Array, float]:
+    """Gains and offsets in LSB (shaped as the frozen normals), and the noise of a conversion in LSB."""
+    raise TypeError(f"no converter {type(adc).__name__} ({gain.shape}, {offset.shape})")
+
+
+@errors.register
+def _(adc: IdealADC, gain: Array, offset: Array) -> tuple[Array, Array, float]:
+    del adc
+    return np.ones_like(gain), np.zeros_like(offset), 0.0
+
+
+@errors.register
+def _(adc: UniformADC, gain: Array, offset: Array) -> tuple[Array, Array, float]:
+    spread = np.float32(adc.gain_sigma_rel), np.float32(adc.offset_sigma_lsb)
+    return np.float32(1) + spread[0] * gain, spread[1] * offset, adc.noise_lsb
 
 
 def fixed_ranges(adc: ADC, slices: int, largest_sum: float, signed: bool) -> Ranges | None:
@@ -63,7 +64,8 @@ def fixed_ranges(adc: ADC, slices: int, largest_sum: float, signed: bool) -> Ran
     if adc.range == "full":
         return _around_zero(adc, [full_lsb(adc, largest_sum, signed)] * slices, signed)
     if adc.range == "given":
-        assert adc.lo is not None and adc.hi is not None  # the spec holds both
+        assert adc.lo is not None  # the spec holds both
+        assert adc.hi is not None
         levels = _levels(adc, symmetric=adc.lo == -adc.hi)
         return Ranges((adc.lo,) * slices, ((adc.hi - adc.lo) / (levels - 1),) * slices, levels - 1)
     return None
@@ -99,7 +101,7 @@ def _least_squares_lsb(adc: UniformADC, values: Array, counts: Array, signed: bo
     covering = largest / _reach(adc, signed)
     powers = 2.0 ** np.arange(np.floor(np.log2(covering * 0.02)), np.ceil(np.log2(covering)) + 1)
     # the kernels hold it in float32: what is chosen here must be what they use
-    steps = np.float32(np.concatenate([covering * np.geomspace(0.02, 1.0, 200), powers, [1.0]]))
+    steps = np.concatenate([covering * np.geomspace(0.02, 1.0, 200), powers, [1.0]]).astype(np.float32)
     best, least = 1.0, np.inf
     for lsb in sorted({float(step) for step in steps}, reverse=True):
         lo = _lowest(adc, lsb, signed)

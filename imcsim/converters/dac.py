@@ -27,7 +27,7 @@ def input_codes(dac: DAC, x: Array, step: float) -> Array:
 def largest_input(dac: DAC) -> int:
     """The largest input code."""
     if dac.signed:
-        return max(2 ** (dac.bits - 1) - 1, 1)
+        return int(max(2 ** (dac.bits - 1) - 1, 1))
     return int(2**dac.bits - 1)
 
 

@@ -13,8 +13,8 @@ from imcsim.kernels.philox import fill_normals
 CELL_NOISE = 0
 ADC_NOISE = 1
 
-# expm1(-z) = -z (1 - z/2 + z^2/6 - ...) by its Taylor series: for |z| <= 1 the first term left out is 2e-9 of it. numba's
-# scalar exp would not vectorise.
+# expm1(-z) = -z (1 - z/2 + z^2/6 - ...), Taylor: for |z| <= 1 the first term left out is 2e-9 of it. numba's scalar exp
+# would not vectorise.
 _EXPM1 = (
     -1 / 39916800, 1 / 3628800, -1 / 362880, 1 / 40320, -1 / 5040, 1 / 720, -1 / 120, 1 / 24, -1 / 6, 1 / 2, -1.0,
 )  # fmt: skip
@@ -67,7 +67,7 @@ class Converters(NamedTuple):
 
 
 @inline
-def read_column(v, variance_sum, noise, column, adc, tile, key, conversion, sample):  # type: ignore[no-untyped-def]
+def read_column(v, variance_sum, noise, column, adc, tile, key, conversion, sample):
     """Turn the noise-free sums v (columns,) of one conversion into ADC codes, or values where the ADC is ideal.
 
     `noise` (columns,) float32 is scratch; `variance_sum` (columns,) is read only where cells are noisy.

@@ -15,7 +15,7 @@ ADC_OFFSET = 2
 
 
 @parallel_kernel
-def frozen_normals(key, source, row_tiles, rows, polarities, slices, columns, tile_columns):  # type: ignore[no-untyped-def]
+def frozen_normals(key, source, row_tiles, rows, polarities, slices, columns, tile_columns):
     """Normals of every place: (row_tiles, rows, polarities, slices, columns) float32.
 
     Each is a function of (key, source, tile, polarity, slice, row, column in the tile) alone, whatever else is made.

@@ -9,11 +9,11 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numba
 
-F = TypeVar("F", bound=Callable[..., Any])
+Function = Callable[..., Any]
 
 # numba's workqueue layer aborts the process when two threads enter parallel kernels at once.
 _PARALLEL = threading.Lock()
@@ -42,17 +42,17 @@ def cache_folder() -> Path | None:
     return folder
 
 
-def inline(function: F) -> F:
+def inline(function: Function) -> Function:
     """Compile a function that other kernels call."""
     return _compile(function, cache=False)
 
 
-def kernel(function: F) -> F:
+def kernel(function: Function) -> Function:
     """Compile a kernel that runs on one thread."""
     return _compile(function, cache=True)
 
 
-def parallel_kernel(function: F) -> F:
+def parallel_kernel(function: Function) -> Function:
     """Compile a kernel whose `prange` iterations run on all threads, and let one such kernel run at a time."""
     compiled = _compile(function, cache=True, parallel=True)
 
@@ -61,16 +61,16 @@ def parallel_kernel(function: F) -> F:
         with _PARALLEL:
             return compiled(*args)
 
-    return locked  # type: ignore[return-value]  # the same signature
+    return locked
 
 
-def _compile(function: F, *, cache: bool, parallel: bool = False) -> F:
+def _compile(function: Function, *, cache: bool, parallel: bool = False) -> Function:
     folder = cache_folder() if cache else None
     before = numba.config.CACHE_DIR
     try:
         if folder is not None:
             numba.config.CACHE_DIR = str(folder)
-        compiled: F = numba.njit(cache=folder is not None, parallel=parallel, error_model="numpy")(function)
+        compiled: Function = numba.njit(cache=folder is not None, parallel=parallel, error_model="numpy")(function)
     finally:
         numba.config.CACHE_DIR = before
     return compiled

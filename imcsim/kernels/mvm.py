@@ -16,7 +16,7 @@ _BLOCK = 32  # samples an iteration takes through all tiles
 
 
 @parallel_kernel
-def subset_sums(states):  # type: ignore[no-untyped-def]
+def subset_sums(states):
     """Tables of integer states (tiles, rows, columns), rows a multiple of 4 -> (tiles, rows / 4, 16, columns)."""
     tiles, rows, columns = states.shape
     tables = np.zeros((tiles, rows // GROUP, 16, columns), states.dtype)
@@ -31,7 +31,7 @@ def subset_sums(states):  # type: ignore[no-untyped-def]
 
 
 @parallel_kernel
-def input_nibbles(codes, tiles, rows, cycles):  # type: ignore[no-untyped-def]
+def input_nibbles(codes, tiles, rows, cycles):
     """Bits of codes (samples, inputs) int64, two's complement -> (samples, tiles, cycles, rows / 4) uint8.
 
     Bit i of a nibble is the input of row 4 group + i at that cycle; rows beyond the last input see 0.
@@ -48,11 +48,12 @@ def input_nibbles(codes, tiles, rows, cycles):  # type: ignore[no-untyped-def]
 
 
 @parallel_kernel
-def bit_serial_read(nibbles, tables, grid, variance_tables, variance_grid, column, adc, cycle_weights, key):  # type: ignore[no-untyped-def]
-    """Read bit by bit: nibbles (samples, tiles, cycles, groups), tables (tiles, groups, 16, columns) -> (samples, columns).
+def bit_serial_read(nibbles, tables, grid, variance_tables, variance_grid, column, adc, cycle_weights, key):
+    """Read bit by bit: nibbles (samples, tiles, cycles, groups) -> (samples, columns).
 
-    The output, float64, sums cycle weight x ADC code (x value where the ADC is ideal) over cycles and tiles. Sums of
-    cells are integers in units of `grid` MAC units, those of their variances of `variance_grid`.
+    Tables are (tiles, groups, 16, columns). The output, float64, sums cycle weight x ADC code (x value where the ADC
+    is ideal) over cycles and tiles. Sums of cells are integers in units of `grid` MAC units, those of their variances
+    of `variance_grid`.
     """
     samples, tiles, cycles, groups = nibbles.shape
     columns = tables.shape[3]
@@ -89,10 +90,11 @@ def bit_serial_read(nibbles, tables, grid, variance_tables, variance_grid, colum
 
 
 @parallel_kernel
-def one_shot_read(codes, states, variance_states, column, adc, key):  # type: ignore[no-untyped-def]
-    """Read in one cycle: codes (samples, tiles, rows) int64, states (tiles, rows, columns) float32 -> (samples, columns).
+def one_shot_read(codes, states, variance_states, column, adc, key):
+    """Read in one cycle: codes (samples, tiles, rows) int64 -> (samples, columns).
 
-    The output, float64, sums ADC codes (values where the ADC is ideal) over tiles.
+    States are (tiles, rows, columns) float32. The output, float64, sums ADC codes (values where the
+    ADC is ideal) over tiles.
     """
     samples, tiles, rows = codes.shape
     columns = states.shape[2]

@@ -16,8 +16,8 @@ _W1 = np.uint32(0xBB67AE85)
 _LOW = np.uint64(0xFFFFFFFF)
 _32 = np.uint64(32)
 
-# Giles, "Approximating the erfinv function", GPU Computing Gems 2, 2011, single precision: erfinv(x) = x p(w - 2.5) for
-# w < 5, else x q(sqrt(w) - 3), where w = -log((1 - x)(1 + x)). The factor sqrt(2) of the normal quantile is applied after.
+# Giles, "Approximating the erfinv function", GPU Computing Gems 2, 2011, single precision: erfinv(x) = x p(w - 2.5)
+# for w < 5, else x q(sqrt(w) - 3), with w = -log((1 - x)(1 + x)). The factor sqrt(2) of the quantile is applied after.
 _CENTRE = tuple(
     np.float32(c)
     for c in (
@@ -40,7 +40,7 @@ _ATANH = (np.float32(2.0), np.float32(2 / 3), np.float32(2 / 5), np.float32(2 / 
 
 
 @inline
-def philox4x32(c0, c1, c2, c3, k0, k1):  # type: ignore[no-untyped-def]
+def philox4x32(c0, c1, c2, c3, k0, k1):
     """Ten rounds on the counter (c0, c1, c2, c3) under the key (k0, k1), all uint32: four random uint32."""
     for _ in range(10):
         p0 = _M0 * np.uint64(c0)
@@ -55,7 +55,7 @@ def philox4x32(c0, c1, c2, c3, k0, k1):  # type: ignore[no-untyped-def]
 
 
 @inline
-def normal_of(word):  # type: ignore[no-untyped-def]
+def normal_of(word):
     """The standard normal quantile of a random uint32, as float32: 2^32 values, symmetric, to 6.3 sigma."""
     # x = (2 word + 1) / 2^32 - 1 lies in (-1, 1); its distance from +-1 is formed in integers, so that the tails keep
     # their precision
@@ -85,7 +85,7 @@ def normal_of(word):  # type: ignore[no-untyped-def]
 
 
 @inline
-def fill_words(out, key, c1, c2, c3):  # type: ignore[no-untyped-def]
+def fill_words(out, key, c1, c2, c3):
     """Fill out (n,) uint32 with random words; out[i] is a function of (key, i, c1, c2, c3) alone.
 
     Element i is word i mod 4 of the counter (i div 4, c1, c2, c3) under the 64-bit key.
@@ -106,7 +106,7 @@ def fill_words(out, key, c1, c2, c3):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def fill_normals(out, key, c1, c2, c3):  # type: ignore[no-untyped-def]
+def fill_normals(out, key, c1, c2, c3):
     """Fill out (n,) float32 with standard normals, the quantiles of the words that fill_words would give."""
     # two passes over a buffer that stays in the cache: each vectorises, their fusion would not
     words = out.view(np.uint32)

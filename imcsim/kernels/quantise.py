@@ -27,4 +27,4 @@ def least_squares_step(sizes: Array, top: int) -> float:
             error = float(np.square(values - candidate * np.minimum(np.rint(values / candidate), top)).sum())
             if error < least:
                 best, least = candidate, error
-    return best
+    return float(best)

@@ -51,7 +51,9 @@ def bits_of(codes: Array, tiles: int, rows: int, cycles: int) -> Array:
     return np.asarray(bits)
 
 
-def read_column(v: Array, variance_sum: Array, column: Column, adc: Converters, tile: int, key: int, conversion: int, sample: int) -> Array:
+def read_column(
+    v: Array, variance_sum: Array, column: Column, adc: Converters, tile: int, key: int, conversion: int, sample: int
+) -> Array:
     """The twin of column.read_column: v (columns,) -> codes, or values where the ADC is ideal, (columns,)."""
     n = v.shape[0]
     v = v + column.pedestal
@@ -75,7 +77,13 @@ def transfer(v: Array, column: Column) -> Array:
 
 
 def read(
-    inputs: Array, states: Array, variance_states: Array, column: Column, adc: Converters, cycle_weights: Array, key: int
+    inputs: Array,
+    states: Array,
+    variance_states: Array,
+    column: Column,
+    adc: Converters,
+    cycle_weights: Array,
+    key: int,
 ) -> Array:
     """The twin of both reads: inputs (samples, tiles, cycles, rows) of bits or codes, states (tiles, rows, columns)."""
     samples, tiles, cycles, _ = inputs.shape

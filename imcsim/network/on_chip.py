@@ -56,7 +56,7 @@ def program(mlp: MLP, spec: ChipSpec, rng: np.random.Generator) -> ChipNetwork:
 
 
 def calibrate(network: ChipNetwork, x: Array, rng: np.random.Generator) -> ChipNetwork:
-    """Set the input steps and ADC ranges of all layers on samples x (samples, inputs), as they arrive through the chip."""
+    """Set input steps and ADC ranges of all layers on samples x (samples, inputs), as they arrive through the chip."""
     for index in range(len(network.layers)):
         layers = list(network.layers)
         layers[index] = layers[index].calibrate(x)
@@ -67,7 +67,7 @@ def calibrate(network: ChipNetwork, x: Array, rng: np.random.Generator) -> ChipN
 
 
 def layer_specs(spec: ChipSpec, activation: str, layers: int) -> tuple[ChipSpec, ...]:
-    """The design as each layer uses it: `dac.signed` is for the network's inputs, a hidden layer's follow its activation.
+    """The design as each layer uses it: a hidden layer's inputs are signed as its activation is, the first's as given.
 
     Raises SpecError where the design has no signed inputs and the activation needs them.
     """

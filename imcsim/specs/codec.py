@@ -78,15 +78,16 @@ def build(cls: type[T], table: Mapping[str, Any], path: tuple[str, ...], problem
 
 def choose(field: Field, table: Mapping[str, Any], path: tuple[str, ...], problems: list[Problem]) -> type[Spec] | None:
     """Which of the spec classes that `field` may hold `table` means, by its "kind"."""
-    if len(field.specs) == 1:
-        return field.specs[0]
-    kinds = {kind_of(cls): cls for cls in field.specs}
+    classes: tuple[type[Spec], ...] = field.specs
+    if len(classes) == 1:
+        return classes[0]
+    kinds = {kind_of(cls): cls for cls in classes}
     kind = table.get("kind", DEFAULT_KINDS.get(field.name))
     if isinstance(kind, str) and kind in kinds:
         return kinds[kind]
     allowed = "must be one of " + ", ".join(f'"{name}"' for name in kinds)
     near = did_you_mean(kind, kinds) if isinstance(kind, str) else ""
-    problems.append(Problem((*path, "kind"), allowed, given=repr(kind), remedy=near))
+    problems.append(Problem((*path, "kind"), allowed, given=format_value(kind), remedy=near))
     return None
 
 
@@ -156,7 +157,9 @@ class InlineTable(dict[str, Any]):
 
 def format_toml(table: Mapping[str, Any], path: tuple[str, ...] = ()) -> str:
     """The TOML text of nested tables, plain values first."""
-    blocks = {key: value for key, value in table.items() if isinstance(value, Mapping) and not isinstance(value, InlineTable)}
+    blocks = {
+        key: value for key, value in table.items() if isinstance(value, Mapping) and not isinstance(value, InlineTable)
+    }
     lines = [f"{format_key(key)} = {format_value(value)}" for key, value in table.items() if key not in blocks]
     head = [f"[{'.'.join(format_key(part) for part in path)}]"] if path and (lines or not table) else []
     texts = ["\n".join([*head, *lines])] if head or lines else []

@@ -62,7 +62,10 @@ class UniformADC(Spec):
                 yield Problem((name,), 'is needed where range = "given"', remedy="give lo and hi in MAC units")
             if self.range != "given" and value is not None:
                 yield Problem(
-                    (name,), f'has no meaning where range = "{self.range}"', str(value), 'set range = "given" or drop it'
+                    (name,),
+                    f'has no meaning where range = "{self.range}"',
+                    str(value),
+                    'set range = "given" or drop it',
                 )
         if self.lo is not None and self.hi is not None and self.lo >= self.hi:
             yield Problem(("hi",), f"must exceed lo = {self.lo:g}", given=f"{self.hi:g}")

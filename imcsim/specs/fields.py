@@ -23,7 +23,9 @@ class Limits:
     unit: str = ""
 
 
-def limited(default: Any = dataclasses.MISSING, *, low: float | None = None, high: float | None = None, unit: str = "") -> Any:
+def limited(
+    default: Any = dataclasses.MISSING, *, low: float | None = None, high: float | None = None, unit: str = ""
+) -> Any:
     """A dataclass field whose values lie in [low, high] and carry `unit`."""
     return dataclasses.field(default=default, metadata={"limits": Limits(low, high, unit)})
 
@@ -57,7 +59,7 @@ class Spec:
         return {}
 
     def replace(self, path: str, value: Any) -> Self:
-        """This spec with the field at the dotted `path` changed: `spec.replace("adc.bits", 5)`; checked as when built."""
+        """The spec with the field at the dotted `path` changed and checked: `spec.replace("adc.bits", 5)`."""
         head, _, rest = path.partition(".")
         known = {field.name for field in fields_of(type(self))}
         if head not in known:
@@ -117,9 +119,13 @@ class Field:
         return next(member for member in _members(self.type) if member is not type(None))
 
 
-@functools.cache
 def fields_of(cls: type[Spec]) -> tuple[Field, ...]:
     """The fields of a spec class, in order."""
+    return _fields_of(cls)  # type: ignore[arg-type]  # mypy takes the class for one of its instances
+
+
+@functools.cache
+def _fields_of(cls: Any) -> tuple[Field, ...]:
     hints = typing.get_type_hints(cls)
     return tuple(
         Field(
@@ -129,7 +135,7 @@ def fields_of(cls: type[Spec]) -> tuple[Field, ...]:
             default=f.default,
             required=f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING,
         )
-        for f in dataclasses.fields(cls)  # type: ignore[arg-type]  # every Spec is a dataclass
+        for f in dataclasses.fields(cls)
     )
 
 
@@ -158,7 +164,11 @@ _WRONG = object()
 
 
 def _members(kind: Any) -> tuple[Any, ...]:
-    return typing.get_args(kind) if isinstance(kind, types.UnionType) or typing.get_origin(kind) is typing.Union else (kind,)
+    return (
+        typing.get_args(kind)
+        if isinstance(kind, types.UnionType) or typing.get_origin(kind) is typing.Union
+        else (kind,)
+    )
 
 
 def _convert(kind: Any, value: Any, limits: Limits) -> Any:

@@ -101,7 +101,9 @@ def _path_of(name_or_path: str | Path) -> Path:
     if isinstance(name_or_path, Path) or name_or_path.endswith(".toml") or "/" in name_or_path or "\\" in name_or_path:
         return Path(name_or_path)
     if name_or_path not in device_names():
-        remedy = f"{did_you_mean(name_or_path, device_names())} A file of your own is given by its path, ending in .toml"
+        remedy = (
+            f"{did_you_mean(name_or_path, device_names())} A file of your own is given by its path, ending in .toml"
+        )
         raise SpecError.of((), f'no device model "{name_or_path}"', remedy=remedy)
     return device_folder() / f"{name_or_path}.toml"
 
@@ -119,8 +121,14 @@ def _plain(
             continue
         unit = fields[key].limits.unit
         if not isinstance(entry, Mapping):
-            example = f'{{ value = {entry}, unit = "{unit}", source = "..." }}' if unit else f"{{ value = {entry}, source = \"...\" }}"
-            problems.append(Problem(path, "a number needs its unit and source", given=str(entry), remedy=f"write {example}"))
+            example = (
+                f'{{ value = {entry}, unit = "{unit}", source = "..." }}'
+                if unit
+                else f'{{ value = {entry}, source = "..." }}'
+            )
+            problems.append(
+                Problem(path, "a number needs its unit and source", given=str(entry), remedy=f"write {example}")
+            )
             continue
         values[key] = entry.get("value")
         if "value" not in entry:

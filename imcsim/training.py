@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Generic, Literal, NamedTuple, TypeVar
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,12 +15,11 @@ from imcsim.errors import Problem
 from imcsim.kernels.blas import single_threaded_blas
 from imcsim.network.losses import LOSSES
 from imcsim.network.mlp import MLP, gradients, logits
+from imcsim.optimizers import Arrays, Optimizer, adam, heavy_ball, sgd
 from imcsim.specs.fields import Spec, limited
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-Arrays = tuple[Floats, ...]
-State = TypeVar("State")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,16 +107,6 @@ def _updated(mlp: MLP, updates: Arrays) -> MLP:
     return MLP(moved[:layers], moved[layers:], mlp.activation)
 
 
-class Optimizer(NamedTuple, Generic[State]):
-    """A descent, as two pure functions: init(parameters) -> state; step(state, gradients) -> (updates, state).
-
-    Updates are to be added to the parameters and have their shapes.
-    """
-
-    init: Callable[[Arrays], State]
-    step: Callable[[State, Arrays], tuple[Arrays, State]]
-
-
 def optimizer_of(spec: TrainingSpec) -> Optimizer[Any]:
     """The optimizer that `spec` names, with its figures."""
     if spec.optimizer == "sgd":
@@ -125,59 +114,3 @@ def optimizer_of(spec: TrainingSpec) -> Optimizer[Any]:
     if spec.optimizer == "momentum":
         return heavy_ball(spec.learning_rate, 0.9 if spec.momentum is None else spec.momentum)
     return adam(spec.learning_rate)
-
-
-def sgd(learning_rate: float) -> Optimizer[tuple[()]]:
-    """Gradient descent: the update is -learning_rate g."""
-
-    def init(parameters: Arrays) -> tuple[()]:
-        del parameters
-        return ()
-
-    def step(state: tuple[()], gradients: Arrays) -> tuple[Arrays, tuple[()]]:
-        return tuple(-learning_rate * g for g in gradients), state
-
-    return Optimizer(init, step)
-
-
-def heavy_ball(learning_rate: float, momentum: float) -> Optimizer[Arrays]:
-    """Gradient descent with momentum (Polyak 1964): v <- momentum v + g; the update is -learning_rate v."""
-
-    def init(parameters: Arrays) -> Arrays:
-        return tuple(np.zeros_like(p) for p in parameters)
-
-    def step(velocity: Arrays, gradients: Arrays) -> tuple[Arrays, Arrays]:
-        velocity = tuple(momentum * v + g for v, g in zip(velocity, gradients, strict=True))
-        return tuple(-learning_rate * v for v in velocity), velocity
-
-    return Optimizer(init, step)
-
-
-class AdamState(NamedTuple):
-    """Steps taken, and the running means of the gradient and of its square, not yet corrected for their start."""
-
-    steps: int
-    mean: Arrays
-    square: Arrays
-
-
-def adam(learning_rate: float) -> Optimizer[AdamState]:
-    """Adam (Kingma & Ba 2015, algorithm 1) with the figures given there."""
-    beta_1, beta_2, epsilon = 0.9, 0.999, 1e-8
-
-    def init(parameters: Arrays) -> AdamState:
-        zeros = tuple(np.zeros_like(p) for p in parameters)
-        return AdamState(0, zeros, zeros)
-
-    def step(state: AdamState, gradients: Arrays) -> tuple[Arrays, AdamState]:
-        steps = state.steps + 1
-        mean = tuple(beta_1 * m + (1 - beta_1) * g for m, g in zip(state.mean, gradients, strict=True))
-        square = tuple(beta_2 * s + (1 - beta_2) * g * g for s, g in zip(state.square, gradients, strict=True))
-        # both means start at zero: without the correction the first steps would be too short or too long
-        first, second = 1 - beta_1**steps, 1 - beta_2**steps
-        updates = tuple(
-            -learning_rate * (m / first) / (np.sqrt(s / second) + epsilon) for m, s in zip(mean, square, strict=True)
-        )
-        return updates, AdamState(steps, mean, square)
-
-    return Optimizer(init, step)

@@ -15,8 +15,9 @@ from imcsim.errors import SpecError
 from imcsim.kernels.blas import single_threaded_blas
 from imcsim.network.losses import LOSSES, cross_entropy
 from imcsim.network.mlp import MLP, NetworkSpec, gradients, initial_mlp, logits
+from imcsim.optimizers import adam, heavy_ball, sgd
 from imcsim.rng import child
-from imcsim.train import TrainingSpec, accuracy, adam, heavy_ball, optimizer_of, sgd, train
+from imcsim.training import TrainingSpec, accuracy, optimizer_of, train
 
 OPTIMIZERS = ["sgd", "momentum", "adam"]
 

@@ -1,0 +1,373 @@
+"""Figures of a study, drawn from its summary: functions (summary, ax) -> ax that lay out and compute nothing."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import math
+import textwrap
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from numpy.typing import NDArray
+
+from imcsim.study.statistics import Interval
+from imcsim.study.store import write_atomic
+from imcsim.study.summary import Row, Summary
+from imcsim.study.table import StudyTable
+
+Floats = NDArray[np.float64]
+
+STYLE: dict[Any, Any] = {
+    "font.size": 9,
+    "axes.titlesize": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "0.9",
+    "legend.frameon": False,
+    "text.parse_math": False,  # a "$" in a study's name is a dollar
+    "svg.fonttype": "none",  # text stays text: searchable, and set in the reader's font
+    "svg.hashsalt": "imcsim",
+    "pdf.fonttype": 42,
+}
+
+# Okabe & Ito (2008), without the yellow that vanishes on white; a marker for who sees or prints no colour. One marker
+# more than colours: a pair comes again only after 56 lines.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<")
+GREY = "0.35"
+
+# A cell of the heat map counts as near the float accuracy down to one percentage point below it.
+NEAR = 0.01
+
+WORDS = {
+    "chip.adc": "ADC",
+    "chip.adc.bits": "ADC bits",
+    "chip.adc.noise_lsb": "ADC noise (LSB)",
+    "chip.adc.range": "ADC range",
+    "chip.array.mapping": "weight mapping",
+    "chip.array.rows": "rows of an array",
+    "chip.array.weight_bits": "weight bits",
+    "chip.cell.mismatch_sigma_rel": "cell mismatch (sigma / unit current)",
+    "chip.cell.read_noise_rel": "read noise (sigma / unit current)",
+    "chip.cell.sigma_vt_V": "threshold mismatch (V)",
+    "chip.dac": "input converter",
+    "chip.dac.bits": "input bits",
+    "network.hidden": "hidden layers",
+    "training.epochs": "epochs",
+}
+
+
+def accuracy_vs_bits(summary: Summary, ax: Axes) -> Axes:
+    """Accuracy in % against the plot's x, a line for each value of its series: means, 95 % intervals, replicates."""
+    x, series = _x_and_series(summary)
+    lines = [summary] if series is None else [summary.at({series: value}) for value in summary.values(series)]
+    labels = ["on the chip"] if series is None else [_text(value) for value in summary.values(series)]
+    positions = _positions(summary.values(x))
+    joined = _is_ordered(summary.values(x))
+    with mpl.rc_context(STYLE):
+        baseline = _float_baseline(ax, lines, positions)
+        handles = [
+            _line(ax, line.rows, positions + sidestep, place, joined=joined)
+            for place, (line, sidestep) in enumerate(zip(lines, _sidesteps(len(lines), positions), strict=True))
+        ]
+        _scale_axes(ax, summary, positions, x)
+        handles, labels = [*handles, baseline], [*labels, _float_in_words(summary.rows)]
+        chance = f"chance ({100 * summary.chance:.3g} %)"
+        if _chance_is_near(summary):
+            handles.append(ax.axhline(100 * summary.chance, color=GREY, linestyle=":"))
+            labels.append(chance)
+        _legend(ax, handles, labels, title="" if series is None else _words(series))
+        _small_print(
+            ax,
+            _replicates_in_words(summary.rows),
+            "" if series is None else "Lines are shifted sideways to be told apart.",
+            "" if _chance_is_near(summary) else f"{chance.capitalize()} lies below this axis.",
+        )
+    return ax
+
+
+def heat_map(summary: Summary, ax: Axes) -> Axes:
+    """Mean accuracy in % over the plot's x and series; a line around the cells at most one point below float."""
+    x, series = _x_and_series(summary)
+    if series is None:
+        raise ValueError("heat_map: the plot has no series to set against x")
+    across, up = summary.values(x), summary.values(series)
+    rows = {(row.coordinates[series], row.coordinates[x]): row for row in summary.rows}
+    grid = [[rows[vertical, horizontal] for horizontal in across] for vertical in up]
+    accuracy = np.array([[100 * row.accuracy.mean for row in line] for line in grid])
+    near = np.array([[row.accuracy.mean >= row.accuracy_float.mean - NEAR for row in line] for line in grid])
+    low, high = float(np.nanmin(accuracy)), float(np.nanmax(accuracy))
+    decimals = 1 if high - low > 2 else 2
+    with mpl.rc_context(STYLE):
+        ax.grid(visible=False)
+        image = ax.imshow(accuracy, origin="lower", aspect="auto", cmap="cividis")
+        for place, value in np.ndenumerate(accuracy):
+            text = "no value" if math.isnan(value) else f"{value:.{decimals}f}"
+            on_dark = value < (low + high) / 2  # cells without a value are white
+            ax.text(place[1], place[0], text, ha="center", va="center", color="white" if on_dark else "black")
+        _border(ax, near)
+        ax.set_xticks(range(len(across)), [_text(value) for value in across])
+        ax.set_yticks(range(len(up)), [_text(value) for value in up])
+        ax.set(xlabel=_words(x), ylabel=_words(series))
+        ax.set_title(_title(summary), loc="left")
+        ax.figure.colorbar(image, ax=ax, label="accuracy (%)")
+        _small_print(ax, f"Mean accuracy in %, {_count(summary.rows)}.", _border_in_words(near, summary.rows))
+    return ax
+
+
+def save(figure: Figure, stem: Path) -> list[Path]:
+    """Write `figure` as stem.png (200 dpi), stem.svg and stem.pdf: whole, and the same bytes for the same figure."""
+    undated: dict[str, dict[str, Any]] = {"png": {}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
+    paths = []
+    with mpl.rc_context(STYLE):
+        for kind, metadata in undated.items():
+            data = io.BytesIO()
+            figure.savefig(data, format=kind, dpi=200, metadata=metadata)
+            paths.append(stem.with_name(f"{stem.name}.{kind}"))
+            write_atomic(paths[-1], data.getvalue())
+    return paths
+
+
+def study_figures(table: StudyTable, folder: Path) -> list[Path]:
+    """Draw the plot that the study asks for into `folder`, and write its numbers as CSV beside it: the paths written.
+
+    Where more is swept than x and series, each combination of the rest has figures of its own, numbered; a combination
+    without a single result has none.
+    """
+    if table.plot is None:
+        return []
+    x, series = table.plot.x, table.plot.series
+    slices = table.summary().slices(*([x] if series is None else [x, series]))
+    paths = [folder / "accuracy_vs_bits.csv"]
+    table.write_csv(paths[0])
+    for number, part in enumerate(slices, start=1):
+        if not _known(part.rows):
+            continue
+        suffix = f"_{number}" if len(slices) > 1 else ""
+        paths += save(_figure(accuracy_vs_bits, part), folder / f"accuracy_vs_bits{suffix}")
+        if series is not None and _is_ordered(part.values(x)) and _is_ordered(part.values(series)):
+            paths += save(_figure(heat_map, part), folder / f"heat_map{suffix}")
+    return paths
+
+
+def _figure(draw: Callable[[Summary, Axes], Axes], summary: Summary) -> Figure:
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(6.4, 4.2), layout="constrained")
+        draw(summary, figure.add_subplot())
+    return figure
+
+
+def _x_and_series(summary: Summary) -> tuple[str, str | None]:
+    if summary.plot is None:
+        raise ValueError("plots: the study has no [plot]")
+    x, series = summary.plot.x, summary.plot.series
+    if others := [path for path in summary.axes if path not in (x, series)]:
+        raise ValueError(f"plots: {', '.join(others)} swept, too: draw each of summary.slices(x, series) by itself")
+    return x, series
+
+
+# The lines of accuracy_vs_bits
+
+
+def _line(ax: Axes, rows: Sequence[Row], positions: Floats, place: int, *, joined: bool) -> Line2D:
+    """Means with bars, each replicate as a faint dot; returns what the legend shows of it."""
+    colour = COLOURS[place % len(COLOURS)]
+    for position, row in zip(positions, rows, strict=True):
+        dots = 100 * np.array(row.replicates)
+        ax.plot(np.full(len(dots), position), dots, ".", markersize=3, color=colour, alpha=0.35, markeredgewidth=0)
+    mean, low, high = 100 * np.array([_level(row.accuracy) for row in rows]).T
+    ax.errorbar(positions, mean, yerr=(mean - low, high - mean), fmt="none", ecolor=colour, elinewidth=1, capsize=2.5)
+    (line,) = ax.plot(
+        positions,
+        mean,
+        linestyle="-" if joined else "none",
+        linewidth=1.3,
+        color=colour,
+        marker=MARKERS[place % len(MARKERS)],
+        markersize=5.5,
+        markeredgewidth=1.2,
+        # every other one is hollow: a difference that survives a print in grey
+        markerfacecolor="white" if place % 2 else colour,
+    )
+    return line
+
+
+def _float_baseline(ax: Axes, lines: Sequence[Summary], positions: Floats) -> Line2D:
+    """The float accuracy, dashed, with its band: one level where all share it, else each line's in its colour."""
+    levels = _float_levels(row for line in lines for row in line.rows)
+    if len(levels) == 1:
+        mean, low, high = (100 * value for value in levels.pop())
+        ax.axhspan(low, high, color="0.5", alpha=0.2, linewidth=0)
+        return ax.axhline(mean, color=GREY, linestyle="--", linewidth=1.2)
+    for colour, line in zip(itertools.cycle(COLOURS), lines, strict=False):
+        mean, low, high = 100 * np.array([_level(row.accuracy_float) for row in line.rows]).T
+        ax.fill_between(positions, low, high, color=colour, alpha=0.12, linewidth=0)
+        ax.plot(positions, mean, color=colour, linestyle="--", linewidth=1.2)
+    return Line2D([], [], color=GREY, linestyle="--", linewidth=1.2)
+
+
+def _float_levels(rows: Iterable[Row]) -> set[tuple[float, float, float]]:
+    """The different float accuracies, from complete rows if there are any: gaps alone make no difference."""
+    known = _known(rows)
+    complete = [row for row in known if not (row.failed or row.missing)]
+    return {_level(row.accuracy_float) for row in complete or known}
+
+
+def _level(interval: Interval) -> tuple[float, float, float]:
+    """Mean and bounds; a single value, which has no bounds, as a band of no width."""
+    if math.isnan(interval.low):
+        return interval.mean, interval.mean, interval.mean
+    return interval.mean, interval.low, interval.high
+
+
+def _known(rows: Iterable[Row]) -> list[Row]:
+    return [row for row in rows if not math.isnan(row.accuracy.mean)]
+
+
+def _legend(ax: Axes, handles: Sequence[Line2D], labels: Sequence[str], title: str) -> None:
+    wrapped = [textwrap.fill(label, 20) for label in labels]
+    # beside the axes, where it hides nothing
+    ax.legend(handles, wrapped, title=title, loc="upper left", bbox_to_anchor=(1.01, 1.02), alignment="left")
+
+
+# Its axes
+
+
+def _scale_axes(ax: Axes, summary: Summary, positions: Floats, x: str) -> None:
+    values = summary.values(x)
+    if not isinstance(values[0], float):
+        ax.set_xticks(positions, [textwrap.fill(_text(value), 18) for value in values])
+    ax.set(xlabel=_words(x), ylabel="accuracy (%)", ylim=_limits(summary))
+    ax.set_title(_title(summary), loc="left")
+
+
+def _positions(values: Sequence[Any]) -> Floats:
+    """Where the values stand on the x axis: numbers at themselves, texts side by side."""
+    return np.array(values if _is_ordered(values) else range(len(values)), dtype=np.float64)
+
+
+def _is_ordered(values: Sequence[Any]) -> bool:
+    return not isinstance(values[0], str)
+
+
+def _sidesteps(lines: int, positions: Floats) -> Floats:
+    """How far each line is shifted along x, so that bars of the same value stand side by side."""
+    gap = float(np.diff(np.sort(positions)).min()) if len(positions) > 1 else 1.0
+    steps = np.arange(lines, dtype=np.float64) - (lines - 1) / 2
+    return gap * min(0.09, 0.6 / lines) * steps
+
+
+def _limits(summary: Summary) -> tuple[float, float]:
+    low, high = _extent(summary)
+    if _chance_is_near(summary):
+        low = min(low, 100 * summary.chance)
+    margin = max(0.05 * (high - low), 0.1)
+    return low - margin, high + margin
+
+
+def _chance_is_near(summary: Summary) -> bool:
+    """Whether the axis can reach down to chance and leave the data at least half of its length."""
+    low, high = _extent(summary)
+    return low - 100 * summary.chance <= high - low
+
+
+def _extent(summary: Summary) -> tuple[float, float]:
+    """The smallest and the largest number to be seen, in %, within 0 ... 100."""
+    rows = _known(summary.rows)
+    seen = [(*_level(row.accuracy), *_level(row.accuracy_float), *row.replicates) for row in rows]
+    percent = np.clip([100 * value for values in seen for value in values], 0.0, 100.0)
+    return float(percent.min()), float(percent.max())
+
+
+# The border in the heat map
+
+
+def _border(ax: Axes, near: NDArray[np.bool_]) -> None:
+    """Draw the edges between cells of `near` (rows, columns) that differ, white within black: seen on every colour."""
+    level = [[(c - 0.5, r + 0.5), (c + 0.5, r + 0.5)] for r, c in np.argwhere(near[1:] != near[:-1])]
+    upright = [[(c + 0.5, r - 0.5), (c + 0.5, r + 0.5)] for r, c in np.argwhere(near[:, 1:] != near[:, :-1])]
+    for colour, width in (("black", 4.5), ("white", 2.5)):
+        ax.add_collection(LineCollection([*level, *upright], colors=colour, linewidths=width, capstyle="projecting"))
+
+
+def _border_in_words(near: NDArray[np.bool_], rows: Sequence[Row]) -> str:
+    reference = _float_in_words(rows)
+    if near.all():
+        return f"Every cell is within one point of {reference}."
+    if not near.any():
+        return f"No cell is within one point of {reference}."
+    return f"White line: around the cells at most one point below {reference}."
+
+
+# Words
+
+
+def _words(path: str) -> str:
+    return WORDS.get(path, path)
+
+
+def _text(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _title(summary: Summary) -> str:
+    fixed = ", ".join(f"{_words(path)} = {_text(value)}" for path, value in summary.fixed.items())
+    return "\n".join([summary.name, *textwrap.wrap(fixed, 70)])
+
+
+def _float_in_words(rows: Sequence[Row]) -> str:
+    levels = _float_levels(rows)
+    return f"float ({100 * levels.pop()[0]:.1f} %)" if len(levels) == 1 else "float"
+
+
+def _replicates_in_words(rows: Sequence[Row]) -> str:
+    """Where the bars, dots and bands come from."""
+    on_chip, in_float = ([row.accuracy for row in _known(rows)], [row.accuracy_float for row in _known(rows)])
+    if all(math.isnan(interval.low) for interval in on_chip):
+        return f"{_count(rows).capitalize()}: no interval."
+    return (
+        f"Mean and 95 % interval of the mean: {_methods(on_chip)}; {_count(rows)}. Dots: each training on each die. "
+        f"Band of float: 95 % interval, {_methods(in_float)}."
+    )
+
+
+def _methods(intervals: Iterable[Interval]) -> str:
+    return " or ".join(dict.fromkeys(interval.method for interval in intervals))
+
+
+def _count(rows: Iterable[Row]) -> str:
+    """How many replicates stand behind the means: "5 trainings x 3 dies", a range where cells differ."""
+    known = _known(rows)
+    trainings = _counted({row.accuracy.n_trainings for row in known}, "training")
+    dies = _counted({row.accuracy.n_dies for row in known}, "die")
+    return f"{trainings} x {dies}"
+
+
+def _counted(numbers: set[int], noun: str) -> str:
+    low, high = min(numbers), max(numbers)
+    return f"{low if low == high else f'{low} to {high}'} {noun}{'' if high == 1 else 's'}"
+
+
+def _small_print(ax: Axes, *sentences: str) -> None:
+    """What the figure shows, below the label of its x axis."""
+    ax.annotate(
+        textwrap.fill(" ".join(sentence for sentence in sentences if sentence), 95),
+        (0, 0),
+        xycoords=("axes fraction", ax.xaxis.label),
+        xytext=(0, -6),
+        textcoords="offset points",
+        va="top",
+        fontsize=7,
+        color="0.3",
+        annotation_clip=False,
+    )

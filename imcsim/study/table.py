@@ -1,0 +1,105 @@
+"""The results of a study, read back from its study.h5."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imcsim.errors import DataError
+from imcsim.study.merge import FAILED, FORMAT, FORMAT_VERSION, MISSING, OK
+from imcsim.study.plan import PlotSpec
+from imcsim.study.statistics import mean_interval
+from imcsim.study.store import write_atomic
+from imcsim.study.summary import Row, Summary, format_summary
+
+__all__ = ["StudyTable", "format_summary", "read_table"]
+
+_REPLICATES = ("training", "die", "read")
+
+
+@dataclass(frozen=True, eq=False)
+class StudyTable:
+    """Every point of a study: `columns` (points,) by name, in C order over the swept paths `axes`, training, die, read.
+
+    `attributes` are those of the file: name, toml, chance, config_sha256, dataset_sha256, imcsim_version and so on.
+    """
+
+    axes: tuple[str, ...]
+    columns: Mapping[str, NDArray[Any]]
+    attributes: Mapping[str, Any]
+    plot: PlotSpec | None
+
+    def summary(self) -> Summary:
+        """A row for each cell of the grid: mean accuracies, their 95 % intervals, counts."""
+        replicates = tuple(int(self.columns[name].max()) + 1 for name in _REPLICATES)
+        cube = {name: column.reshape(-1, *replicates) for name, column in self.columns.items()}
+        rows = [self._row({name: values[cell] for name, values in cube.items()}) for cell in range(len(cube["status"]))]
+        name, chance = self.attributes["name"], float(self.attributes["chance"])
+        return Summary(name, self.axes, tuple(rows), chance, self.plot)
+
+    def _row(self, cell: Mapping[str, NDArray[Any]]) -> Row:
+        """The row of one cell of the grid, given its columns (trainings, dies, reads)."""
+        on_chip = cell["accuracy"].mean(axis=2)
+        ok, failed, missing = (int(np.sum(cell["status"] == status)) for status in (OK, FAILED, MISSING))
+        return Row(
+            coordinates={path: cell[path].flat[0].item() for path in self.axes},
+            accuracy=mean_interval(on_chip),
+            accuracy_float=mean_interval(_mean_of_known(cell["accuracy_float"])),
+            replicates=tuple(on_chip[~np.isnan(on_chip)].tolist()),
+            ok=ok,
+            failed=failed,
+            missing=missing,
+        )
+
+    def write_csv(self, path: Path) -> None:
+        """Write the summary as comma-separated values."""
+        write_atomic(path, self.summary().csv().encode())
+
+
+def read_table(path: Path) -> StudyTable:
+    """Read the study.h5 at `path`; DataError where there is none or it is something else."""
+    import h5py
+
+    if not path.is_file():
+        raise DataError.of((), "no such file", remedy="run the study first: imcsim run", source=str(path))
+    try:
+        with h5py.File(path) as file:
+            attributes = {name: _scalar(value) for name, value in file.attrs.items()}
+            if (attributes["format"], attributes["format_version"]) != (FORMAT, FORMAT_VERSION):
+                raise ValueError(f"format {attributes['format']} {attributes['format_version']}")
+            axes = tuple(json.loads(attributes["swept"]))
+            names = (*axes, *_REPLICATES, "accuracy", "accuracy_float", "status")
+            columns = {name: _column(file[name]) for name in names}
+        plot = PlotSpec(**json.loads(attributes["plot"])) if attributes["plot"] else None
+        return StudyTable(axes, columns, attributes, plot)
+    except (OSError, KeyError, ValueError, TypeError) as error:
+        raise DataError.of(
+            (),
+            f"is not a study.h5 of imcsim ({error})",
+            remedy=f"expected an HDF5 file of format {FORMAT} {FORMAT_VERSION}",
+            source=str(path),
+        ) from error
+
+
+def _column(dataset: Any) -> NDArray[Any]:
+    if dataset.dtype.kind == "O":
+        return np.array(dataset.asstr()[()], dtype=np.str_)
+    return np.asarray(dataset[()])
+
+
+def _scalar(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _mean_of_known(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(trainings, dies, reads) -> (trainings, 1): the mean over what is not NaN, NaN where nothing is."""
+    known = ~np.isnan(values)
+    with np.errstate(invalid="ignore"):
+        mean: NDArray[np.float64] = np.where(known, values, 0.0).sum(axis=(1, 2)) / known.sum(axis=(1, 2))
+    return mean[:, np.newaxis]
