@@ -168,8 +168,11 @@ def _figure(draw: Callable[[Summary, Axes], Axes], summary: Summary) -> Figure:
 
 
 def _x_and_series(summary: Summary) -> tuple[str, str | None]:
+    """The plot's axes; ValueError where `summary` cannot be drawn."""
     if summary.plot is None:
         raise ValueError("plots: the study has no [plot]")
+    if not _known(summary.rows):
+        raise ValueError("plots: no point has a result yet")
     x, series = summary.plot.x, summary.plot.series
     if others := [path for path in summary.axes if path not in (x, series)]:
         raise ValueError(f"plots: {', '.join(others)} swept, too: draw each of summary.slices(x, series) by itself")
@@ -335,10 +338,10 @@ def _replicates_in_words(rows: Sequence[Row]) -> str:
     on_chip, in_float = ([row.accuracy for row in _known(rows)], [row.accuracy_float for row in _known(rows)])
     if all(math.isnan(interval.low) for interval in on_chip):
         return f"{_count(rows).capitalize()}: no interval."
-    return (
-        f"Mean and 95 % interval of the mean: {_methods(on_chip)}; {_count(rows)}. Dots: each training on each die. "
-        f"Band of float: 95 % interval, {_methods(in_float)}."
-    )
+    text = f"Mean and 95 % interval of the mean: {_methods(on_chip)}; {_count(rows)}. Dots: each training on each die."
+    if all(math.isnan(interval.low) for interval in in_float):
+        return text
+    return f"{text} Band of float: 95 % interval, {_methods(in_float)}."
 
 
 def _methods(intervals: Iterable[Interval]) -> str:

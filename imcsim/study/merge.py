@@ -85,7 +85,7 @@ def _attributes(plan: Plan) -> dict[str, Any]:
 def _write_points(group: h5py.Group, plan: Plan, columns: Mapping[str, NDArray[Any]]) -> None:
     """The root group: every variable along `point`, each with all coordinates in CF's attribute."""
     coordinates = _coordinates(plan)
-    scale = _write(group, "point", np.arange(len(plan.points)), {"long_name": "point, in C order of the cube"})
+    scale = _write(group, "point", np.arange(len(plan.points), dtype=np.int64), {"long_name": "point, in C order"})
     scale.make_scale("point")
     everywhere = np.indices(plan.shape)
     for (name, (values, attributes)), place in zip(coordinates.items(), everywhere, strict=True):

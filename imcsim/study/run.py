@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from imcsim.study.canonical import plain
 from imcsim.study.failures import Failures
 from imcsim.study.folder import ARTIFACTS, SHARDS, open_folder, recorded
 from imcsim.study.merge import study_file
@@ -103,10 +102,12 @@ def _evaluated(call: _Call, evaluate: Evaluate, artifacts: Artifacts) -> list[Va
     if len(results) != len(call.points):
         raise ValueError(f"evaluate: gave {len(results)} results for {len(call.points)} points")
     for values in results:
-        for name in ("accuracy", "accuracy_float"):
-            if not math.isfinite(values[name]):
-                raise ValueError(f"evaluate: {name} = {values[name]}: must be a finite number")
-    return [plain(values) for values in results]
+        if missing := {"accuracy", "accuracy_float"} - values.keys():
+            raise ValueError(f"evaluate: gave no {' and no '.join(sorted(missing))}")
+        for name, value in values.items():
+            if not math.isfinite(value):
+                raise ValueError(f"evaluate: {name} = {value}: must be a finite number")
+    return [{name: float(value) for name, value in values.items()} for values in results]
 
 
 def _keep(folder: Path, call: _Call, results: Sequence[Values]) -> None:

@@ -16,7 +16,17 @@ from imcsim.errors import DataError
 from imcsim.study.canonical import canonical_json, digest, restored
 from imcsim.version import MODEL_VERSION
 
-__all__ = ["Artifacts", "canonical_json", "is_temporary", "read_shards", "write_atomic", "write_shard"]
+__all__ = [
+    "Artifacts",
+    "Values",
+    "canonical_json",
+    "is_temporary",
+    "read_shards",
+    "sealed",
+    "unsealed",
+    "write_atomic",
+    "write_shard",
+]
 
 Values = Mapping[str, float]
 

@@ -87,11 +87,11 @@ def format_summary(summary: Summary) -> str:
         "  ".join(text.rjust(width) for text, width in zip(line, widths, strict=True)).rstrip()
         for line in [heads, *lines]
     ]
-    methods = "; ".join(dict.fromkeys(row.accuracy.method for row in summary.rows))
+    methods = "; ".join(dict.fromkeys(row.accuracy.method for row in summary.rows if not math.isnan(row.accuracy.mean)))
     notes = [f"chance: {100 * summary.chance:.2f} %; interval of the mean: {methods}"]
     failed, missing = sum(row.failed for row in summary.rows), sum(row.missing for row in summary.rows)
     if failed or missing:
-        notes.append(f"incomplete: {failed} points failed, {missing} are missing; means leave them out")
+        notes.append(f"incomplete: points failed: {failed}, missing: {missing}; the means leave them out")
     return "\n".join([summary.name, *table, *notes]) + "\n"
 
 

@@ -18,6 +18,11 @@ def accuracy_at(index: Sequence[int], training: int, die: int, read: int) -> flo
     return 0.5 + 0.1 * index[0] + 0.01 * sum(index[1:]) + 0.001 * training + 0.0001 * die + 0.00001 * read
 
 
+@pytest.fixture(name="accuracy_at")
+def accuracy_at_fixture() -> Callable[..., float]:
+    return accuracy_at
+
+
 @pytest.fixture
 def make_plan() -> Callable[..., Plan]:
     """Builds the small study: 2 x 3 cells, 2 trainings x 3 dies x 2 reads, changed by keyword."""
