@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -26,7 +27,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit code: 0 done, 1 some points failed, 2 wrong usage, 3 bad data, 130 interrupted."""
     options = _parser().parse_args(arguments)
     try:
-        return int(options.command(options))
+        code = int(options.command(options))
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        # the reader has seen enough (`| head`); python would complain of it once more at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
     except (SpecError, CapabilityError) as error:
         return _fail(error, WRONG_USAGE)
     except DataError as error:
@@ -94,7 +101,7 @@ def _study_arguments(parser: argparse.ArgumentParser) -> None:
 def _run(options: argparse.Namespace) -> int:
     from imcsim.experiment.evaluate import evaluate
     from imcsim.experiment.study_file import read_study
-    from imcsim.plots import study_figures
+    from imcsim.plots import figures_are_current, study_figures
     from imcsim.study.run import run
     from imcsim.study.summary import format_summary
     from imcsim.study.table import read_table
@@ -105,9 +112,9 @@ def _run(options: argparse.Namespace) -> int:
         outcome = run(plan, folder, evaluate, progress)
     for name in outcome.damaged:
         print(f"imcsim: {folder / name} was damaged and made again", file=sys.stderr)
-    table = read_table(folder / "study.h5")
-    figures = folder.glob("*.png") if outcome.computed == 0 else []
-    written = list(figures) or study_figures(table, folder)
+    results = folder / "study.h5"
+    table = read_table(results)
+    written = [] if figures_are_current(table, folder, results) else [str(p) for p in study_figures(table, folder)]
     if options.json:
         counts = {name: getattr(outcome, name) for name in ("points", "computed", "reused", "failed")}
         print(json.dumps({"folder": str(folder), **counts, **table.summary().plain()}, indent=1))
@@ -117,7 +124,7 @@ def _run(options: argparse.Namespace) -> int:
             print(f"\nNothing to do: all {outcome.points} points were in {folder}")
         else:
             print(f"\n{outcome.computed} points computed, {outcome.reused} reused, {outcome.failed} failed")
-            print("\n".join(str(path) for path in [folder / "study.h5", *written]))
+        print("\n".join([str(results), *written]))
     if outcome.failed:
         print(f"imcsim: {outcome.failed} points failed: {folder / 'failures.jsonl'} says why", file=sys.stderr)
     return SOME_FAILED if outcome.failed else DONE
@@ -227,7 +234,7 @@ def _doctor(options: argparse.Namespace) -> int:
     from imcsim.specs.library import device_folder, device_names
 
     drawn = np.empty(1000, np.float32)
-    fill_normals(drawn, np.uint64(1), np.uint32(2), np.uint32(3), np.uint32(4))
+    fill_normals(drawn, np.uint64(1), 0, np.uint32(2), np.uint32(3), np.uint32(4))
     sound = bool(np.allclose(drawn, normals(1000, 1, 2, 3, 4), atol=1e-4))
     packages = ("numpy", "numba", "scipy", "h5py", "matplotlib")
     report = {

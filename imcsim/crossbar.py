@@ -16,6 +16,7 @@ from imcsim.converters import dac as dacs
 from imcsim.errors import CapabilityError, SpecError
 from imcsim.kernels.column import Column, Converters
 from imcsim.kernels.frozen import ADC_GAIN, ADC_OFFSET, CELL_MISMATCH, frozen_normals
+from imcsim.kernels.mvm import shift_and_add
 from imcsim.kernels.reference import transfer
 from imcsim.mapping import Layout, cell_bits, layout, quantise_weights, weight_scale
 from imcsim.reads import Arrays, conversions, prepare
@@ -31,7 +32,7 @@ class Die:
     """One manufactured crossbar for weights of `shape` (rows, cols): its mismatch is frozen.
 
     `currents` (tiles, rows of a tile, polarities, slices, cols): what each cell adds when it conducts, 1 for a nominal
-    cell. `adc_gain` and `adc_offset` (tiles, columns): frozen standard normals of the converters.
+    cell. `adc` holds the errors of its converters.
     """
 
     spec: ChipSpec
@@ -39,8 +40,7 @@ class Die:
     layout: Layout
     column: Column
     currents: Array
-    adc_gain: Array
-    adc_offset: Array
+    adc: adcs.Errors
 
     def program(self, weights: Array, rng: np.random.Generator, *, now_s: float = 0.0) -> Crossbar:
         """Program weights (rows, cols): quantise to the codes of the array, in steps that are chosen here and kept.
@@ -74,18 +74,17 @@ def manufacture(spec: ChipSpec, shape: tuple[int, int], key: int) -> Die:
     currents = cells.frozen_currents(spec.cell, spec.array, normals(CELL_MISMATCH, spec.array.rows))
     gain, offset = (normals(source, 1).reshape(tiles, -1) for source in (ADC_GAIN, ADC_OFFSET))
     used = min(shape[0], spec.array.rows)
-    return Die(spec, shape, plan, cells.column(spec.cell, spec.array), currents[:, :used], gain, offset)
+    errors = adcs.manufactured_errors(spec.adc, gain, offset)
+    return Die(spec, shape, plan, cells.column(spec.cell, spec.array), currents[:, :used], errors)
 
 
 def nominal_die(spec: ChipSpec, shape: tuple[int, int]) -> Die:
     """The die as designed: quantisation, leakage, droop and swing, but no mismatch and no noise."""
     plan = layout(spec.array)
     tiles, used = _tiles(spec, shape), min(shape[0], spec.array.rows)
-    if isinstance(spec.adc, UniformADC):
-        spec = spec.replace("adc", dataclasses.replace(spec.adc, noise_lsb=0.0))
     currents = np.ones((tiles, used, plan.polarities, plan.slices, shape[1]), np.float32)
-    none = np.zeros((tiles, plan.polarities * plan.slices * shape[1]), np.float32)
-    return Die(spec, shape, plan, cells.column(spec.cell, spec.array).noiseless(), currents, none, none)
+    errors = adcs.no_errors(tiles, plan.polarities * plan.slices * shape[1])
+    return Die(spec, shape, plan, cells.column(spec.cell, spec.array).noiseless(), currents, errors)
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,10 +163,11 @@ class Crossbar:
         bits = np.zeros((tiles * rows, *columns), np.uint8)
         bits[: die.shape[0]] = cell_bits(self.codes, die.spec.array)
         bits = bits.reshape(die.currents.shape)
-        states = (bits * die.currents).reshape(tiles, rows, -1)
-        variances = (bits * cells.variance_states(die.spec.cell, die.currents)).reshape(tiles, rows, -1)
+        variances = cells.variance_states(die.spec.cell, die.currents)
         # an eighth of the mismatch: a coarser grid would be a mismatch of its own
-        return prepare(die.spec.dac, states, variances, cells.mismatch_sigma_rel(die.spec.cell) / 8)
+        resolution = cells.mismatch_sigma_rel(die.spec.cell) / 8
+        flat = (values.reshape(tiles, rows, -1) for values in (bits, die.currents, variances))
+        return prepare(die.spec.dac, *flat, resolution=resolution)
 
     @cached_property
     def _converters(self) -> Converters:
@@ -179,7 +179,7 @@ class Crossbar:
                 remedy='call calibrate with samples, or choose range = "full" or "given"',
             )
         die = self.die
-        return adcs.converters(die.spec.adc, self.ranges, die.shape[1], die.adc_gain, die.adc_offset)
+        return adcs.converters(self.ranges, die.shape[1], die.adc)
 
     def _recombine(self, sums: Array, codes: Array) -> Array:
         """Shift and add: sums of ADC codes (samples, columns) -> products of weight and input codes (samples, cols)."""
@@ -187,12 +187,8 @@ class Crossbar:
         assert ranges is not None  # _converters has seen to it
         tiles = die.currents.shape[0]
         by_column = sums.reshape(-1, die.layout.polarities, die.layout.slices, die.shape[1])
-        constant = conversions(dac, tiles)
-        product = np.zeros((len(sums), die.shape[1]))
-        for polarity in range(die.layout.polarities):  # in a fixed order: the bits must not depend on a BLAS
-            for s in range(die.layout.slices):
-                value = ranges.lsb[s] * by_column[:, polarity, s] + ranges.lo[s] * constant
-                product += die.layout.worth[polarity, s] * value
+        constant = np.array(ranges.lo) * conversions(dac, tiles)
+        product = shift_and_add(by_column, die.layout.worth, np.array(ranges.lsb), constant)
         entered = codes
         if isinstance(dac, BitSerialDAC):
             completion = dacs.cycle_weights(dac)[1]

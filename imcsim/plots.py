@@ -6,7 +6,7 @@ import io
 import itertools
 import math
 import textwrap
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,10 @@ from imcsim.study.summary import Row, Summary
 from imcsim.study.table import StudyTable
 
 Floats = NDArray[np.float64]
+Draw = Callable[[Summary, Axes], Axes]
+
+CSV = "accuracy_vs_bits.csv"
+KINDS: dict[str, dict[str, Any]] = {"png": {}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}  # without dates
 
 STYLE: dict[Any, Any] = {
     "font.size": 9,
@@ -127,12 +131,11 @@ def heat_map(summary: Summary, ax: Axes) -> Axes:
 
 def save(figure: Figure, stem: Path) -> list[Path]:
     """Write `figure` as stem.png (200 dpi), stem.svg and stem.pdf: whole, and the same bytes for the same figure."""
-    undated: dict[str, dict[str, Any]] = {"png": {}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
     paths = []
     with mpl.rc_context(STYLE):
-        for kind, metadata in undated.items():
+        for kind, undated in KINDS.items():
             data = io.BytesIO()
-            figure.savefig(data, format=kind, dpi=200, metadata=metadata)
+            figure.savefig(data, format=kind, dpi=200, metadata=undated)
             paths.append(stem.with_name(f"{stem.name}.{kind}"))
             write_atomic(paths[-1], data.getvalue())
     return paths
@@ -146,21 +149,36 @@ def study_figures(table: StudyTable, folder: Path) -> list[Path]:
     """
     if table.plot is None:
         return []
+    paths = [folder / CSV]
+    table.write_csv(paths[0])
+    for stem, draw, part in _figures(table):
+        paths += save(_figure(draw, part), folder / stem)
+    return paths
+
+
+def figures_are_current(table: StudyTable, folder: Path, results: Path) -> bool:
+    """Whether everything that study_figures would write is in `folder`, none of it older than the file `results`."""
+    names = [f"{stem}.{kind}" for stem, _, _ in _figures(table) for kind in KINDS] + [CSV] * (table.plot is not None)
+    paths = [folder / name for name in names]
+    return all(path.exists() and path.stat().st_mtime_ns >= results.stat().st_mtime_ns for path in paths)
+
+
+def _figures(table: StudyTable) -> Iterator[tuple[str, Draw, Summary]]:
+    """Each figure of a study: the stem of its files, how it is drawn, and what it shows."""
+    if table.plot is None:
+        return
     x, series = table.plot.x, table.plot.series
     slices = table.summary().slices(*([x] if series is None else [x, series]))
-    paths = [folder / "accuracy_vs_bits.csv"]
-    table.write_csv(paths[0])
     for number, part in enumerate(slices, start=1):
         if not _known(part.rows):
             continue
         suffix = f"_{number}" if len(slices) > 1 else ""
-        paths += save(_figure(accuracy_vs_bits, part), folder / f"accuracy_vs_bits{suffix}")
+        yield f"accuracy_vs_bits{suffix}", accuracy_vs_bits, part
         if series is not None and _is_ordered(part.values(x)) and _is_ordered(part.values(series)):
-            paths += save(_figure(heat_map, part), folder / f"heat_map{suffix}")
-    return paths
+            yield f"heat_map{suffix}", heat_map, part
 
 
-def _figure(draw: Callable[[Summary, Axes], Axes], summary: Summary) -> Figure:
+def _figure(draw: Draw, summary: Summary) -> Figure:
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(6.4, 4.2), layout="constrained")
         draw(summary, figure.add_subplot())

@@ -11,10 +11,12 @@ import numpy as np
 
 from imcsim.converters.dac import cycle_bits, cycle_weights, unit_input
 from imcsim.kernels.column import Column, Converters
-from imcsim.kernels.mvm import GROUP, bit_serial_read, input_nibbles, one_shot_read, subset_sums
+from imcsim.kernels.mvm import CHUNK, SLAB, bit_serial_read, one_shot_read, table_rows
 from imcsim.specs.converters import DAC, BitSerialDAC, OneShotDAC
 
 Array = np.ndarray[Any, Any]
+
+VARIANCE_RESOLUTION = 0.05  # of the variance of a cell: the sum over a column then has its standard deviation to 1 %
 
 
 class Arrays(Protocol):
@@ -28,12 +30,12 @@ class Arrays(Protocol):
 
 
 @singledispatch
-def prepare(dac: DAC, states: Array, variances: Array, resolution: float) -> Arrays:
-    """Arrays for reads through `dac`: states and the variances of a read (tiles, rows, columns), in unit currents.
+def prepare(dac: DAC, bits: Array, currents: Array, variances: Array, *, resolution: float) -> Arrays:
+    """Arrays for reads through `dac`: stored bits, the current of each cell and the variance it adds, in unit currents.
 
-    `resolution` is what the grid of a fixed-point form must resolve, relative to the unit current.
+    All are (tiles, rows, columns). `resolution` is what the grid of a fixed-point form must resolve of a current.
     """
-    del states, variances, resolution
+    del bits, currents, variances, resolution
     raise TypeError(f"no reads through {type(dac).__name__}")
 
 
@@ -43,44 +45,56 @@ def conversions(dac: DAC, tiles: int) -> float:
     return tiles * float(weights.sum())
 
 
-class _Table(NamedTuple):
-    """Subset sums (tiles, groups, 16, columns) of integers in units of `grid`."""
+class _Fixed(NamedTuple):
+    """States (tiles, rows, columns) as integers in units of `grid`, in whole slabs of rows and chunks of columns."""
 
-    sums: Array
+    states: Array
     grid: float
 
 
 @dataclass(frozen=True)
 class _BitSerialArrays:
     dac: BitSerialDAC
-    states: _Table
-    variances: _Table
+    shape: tuple[int, int, int]
+    states: _Fixed
+    variances: _Fixed
 
     def read(self, codes: Array, column: Column, adc: Converters, key: int) -> Array:
-        tiles, groups = self.states.sums.shape[:2]
-        nibbles = input_nibbles(cycle_bits(self.dac, codes), tiles, GROUP * groups, self.dac.bits)
+        tiles, used, columns = self.shape
+        rows, padding = self.states.states.shape[1], self.states.states.shape[2] - columns
+        picks = table_rows(cycle_bits(self.dac, codes), tiles, used, rows, self.dac.bits)
+        wide = adc._replace(scale=_widened(adc.scale, padding), shift=_widened(adc.shift, padding))
         weights, _ = cycle_weights(self.dac)
-        return np.asarray(bit_serial_read(nibbles, *self.states, *self.variances, column, adc, weights, np.uint64(key)))
+        sums = bit_serial_read(picks, *self.states, *self.variances, column, wide, weights, np.uint64(key))
+        return np.asarray(sums[:, :columns])
 
 
 @prepare.register
-def _(dac: BitSerialDAC, states: Array, variances: Array, resolution: float) -> Arrays:
-    return _BitSerialArrays(dac, _table(states, resolution), _table(variances, 0.05))
+def _(dac: BitSerialDAC, bits: Array, currents: Array, variances: Array, *, resolution: float) -> Arrays:
+    fixed = _fixed_point(bits, currents, resolution), _fixed_point(bits, variances, VARIANCE_RESOLUTION)
+    return _BitSerialArrays(dac, bits.shape, *fixed)
 
 
-def _table(states: Array, resolution: float) -> _Table:
-    """Subset sums on a grid of 2^-8 or finer, in the narrowest integers that no sum of a column can overflow."""
-    tiles, rows, columns = states.shape
-    padded = np.zeros((tiles, -(-rows // GROUP) * GROUP, columns), np.float64)
-    padded[:, :rows] = states
-    if np.array_equal(padded, np.rint(padded)):
-        digits, bits = 0, 16  # whole units: no grid is needed
+def _fixed_point(bits: Array, values: Array, resolution: float) -> _Fixed:
+    """Stored bits x values on a grid of 2^-8 or finer, in the narrowest integers that no sum of a column can overflow.
+
+    The grid suits the die, all its cells conducting: what is programmed does not move it.
+    """
+    tiles, rows, columns = values.shape
+    largest = float(values.sum(axis=1, dtype=np.float64).max())
+    if np.array_equal(values, np.rint(values)):  # whole units: no grid is needed
+        digits, width = 0, 8 if largest < 2**8 else 16
     else:
-        largest = float(padded.sum(axis=1).max())
-        digits, bits = math.floor(math.log2((2**16 - 1 - rows) / largest)), 16
+        digits, width = math.floor(math.log2((2**16 - 1 - rows) / largest)), 16
         if digits < 8 or 2.0**-digits > resolution:
-            digits, bits = 16, 32
-    return _Table(subset_sums(np.rint(padded * 2.0**digits).astype(f"uint{bits}")), 2.0**-digits)
+            digits, width = 16, 32
+    states = np.zeros((tiles, -(-rows // SLAB) * SLAB, -(-columns // CHUNK) * CHUNK), f"uint{width}")
+    states[:, :rows, :columns] = np.rint(bits * values.astype(np.float64) * 2.0**digits)
+    return _Fixed(states, 2.0**-digits)
+
+
+def _widened(values: Array, columns: int) -> Array:
+    return np.ascontiguousarray(np.pad(values, ((0, 0), (0, columns))))
 
 
 @dataclass(frozen=True)
@@ -99,6 +113,6 @@ class _OneShotArrays:
 
 
 @prepare.register
-def _(dac: OneShotDAC, states: Array, variances: Array, resolution: float) -> Arrays:
+def _(dac: OneShotDAC, bits: Array, currents: Array, variances: Array, *, resolution: float) -> Arrays:
     del resolution  # sums are in float64
-    return _OneShotArrays(dac, states, variances)
+    return _OneShotArrays(dac, bits * currents, bits * variances)

@@ -16,7 +16,7 @@ def child(seed: int, *path: str | int) -> np.random.Generator:
     if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
         raise ValueError(f"child: seed = {seed!r}: must be an integer of at least 0")
     # the length of each part goes into the address, so that ("a", "bc") and ("ab", "c") differ
-    parts = [f"{type(part).__name__[0]}{len(str(part))}:{part}" for part in (int(seed), *path)]
+    parts = [f"{'s' if isinstance(part, str) else 'i'}{len(str(part))}:{part}" for part in (int(seed), *path)]
     digest = hashlib.sha256("/".join(parts).encode()).digest()
     words = np.frombuffer(digest, dtype="<u4")
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence([int(word) for word in words])))

@@ -30,7 +30,7 @@ class TrainingSpec(Spec):
     rule: Literal["backprop"] = "backprop"
     loss: Literal["cross_entropy", "mse"] = "cross_entropy"
     epochs: int = limited(30, low=1, high=100_000)
-    batch_size: int = limited(32, low=1)
+    batch_size: int = limited(32, low=1, high=1_000_000)
     optimizer: Literal["sgd", "momentum", "adam"] = "adam"
     learning_rate: float = limited(0.003, low=0.0, high=10.0)
     momentum: float | None = limited(None, low=0.0, high=1.0)

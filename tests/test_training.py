@@ -239,7 +239,7 @@ def test_momentum_that_is_not_given_is_nine_tenths():
         ({"learning_rate": 0}, "learning_rate = 0.0: must be greater than 0"),
         ({"learning_rate": 11}, "learning_rate = 11: must be a finite number from 0 to 10"),
         ({"epochs": 0}, "epochs = 0: must be an integer from 1 to 100000"),
-        ({"batch_size": 0}, "batch_size = 0: must be an integer of at least 1"),
+        ({"batch_size": 0}, "batch_size = 0: must be an integer from 1 to 1000000"),
     ],
 )
 def test_a_training_that_cannot_be_is_not_born(fields, message):

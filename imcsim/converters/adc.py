@@ -24,34 +24,44 @@ class Ranges:
     max_code: int
 
 
-def converters(adc: ADC, ranges: Ranges, columns: int, gain: Array, offset: Array) -> Converters:
-    """The ADCs of a die in the form of the kernels, `columns` of them a slice and polarity.
+@dataclass(frozen=True, eq=False)
+class Errors:
+    """What the ADCs of a die get wrong: `gain` and `offset_lsb` (tiles, columns) frozen, noise at each conversion."""
 
-    `gain` and `offset` (tiles, all columns) are the frozen standard normals of the converters.
-    """
-    polarities = gain.shape[1] // (columns * len(ranges.lo))
-    lo, lsb = (
-        np.tile(np.repeat(np.asarray(value, np.float32), columns), polarities) for value in (ranges.lo, ranges.lsb)
-    )
-    return Converters(ranges.max_code, lo, lsb, *errors(adc, gain, offset))
+    gain: Array
+    offset_lsb: Array
+    noise_lsb: float
+
+
+def no_errors(tiles: int, columns: int) -> Errors:
+    """The errors of converters as designed."""
+    return Errors(np.ones((tiles, columns), np.float32), np.zeros((tiles, columns), np.float32), 0.0)
+
+
+def converters(ranges: Ranges, columns: int, errors: Errors) -> Converters:
+    """The ADCs of a die in the form of the kernels, `columns` of them a slice and polarity."""
+    polarities = errors.gain.shape[1] // (columns * len(ranges.lo))
+    lo, lsb = (np.tile(np.repeat(np.asarray(value), columns), polarities) for value in (ranges.lo, ranges.lsb))
+    scale, shift = (errors.gain / lsb).astype(np.float32), (errors.offset_lsb - lo / lsb).astype(np.float32)
+    return Converters(ranges.max_code, scale, shift, errors.noise_lsb)
 
 
 @singledispatch
-def errors(adc: ADC, gain: Array, offset: Array) -> tuple[Array, Array, float]:
-    """Gains and offsets in LSB (shaped as the frozen normals), and the noise of a conversion in LSB."""
+def manufactured_errors(adc: ADC, gain: Array, offset: Array) -> Errors:
+    """The errors that frozen standard normals `gain` and `offset` (tiles, columns) make of a design."""
     raise TypeError(f"no converter {type(adc).__name__} ({gain.shape}, {offset.shape})")
 
 
-@errors.register
-def _(adc: IdealADC, gain: Array, offset: Array) -> tuple[Array, Array, float]:
-    del adc
-    return np.ones_like(gain), np.zeros_like(offset), 0.0
+@manufactured_errors.register
+def _(adc: IdealADC, gain: Array, offset: Array) -> Errors:
+    del adc, offset
+    return no_errors(*gain.shape)
 
 
-@errors.register
-def _(adc: UniformADC, gain: Array, offset: Array) -> tuple[Array, Array, float]:
+@manufactured_errors.register
+def _(adc: UniformADC, gain: Array, offset: Array) -> Errors:
     spread = np.float32(adc.gain_sigma_rel), np.float32(adc.offset_sigma_lsb)
-    return np.float32(1) + spread[0] * gain, spread[1] * offset, adc.noise_lsb
+    return Errors(np.float32(1) + spread[0] * gain, spread[1] * offset, adc.noise_lsb)
 
 
 def fixed_ranges(adc: ADC, slices: int, largest_sum: float, signed: bool) -> Ranges | None:
@@ -105,7 +115,7 @@ def _least_squares_lsb(adc: UniformADC, values: Array, counts: Array, signed: bo
     best, least = 1.0, np.inf
     for lsb in sorted({float(step) for step in steps}, reverse=True):
         lo = _lowest(adc, lsb, signed)
-        error = float(counts @ np.square(values - convert(values, lo, lsb, _levels(adc, signed) - 1)))
+        error = float((counts * np.square(values - convert(values, lo, lsb, _levels(adc, signed) - 1))).sum())
         if error < least * (1 - 1e-9):
             best, least = lsb, error
     return best

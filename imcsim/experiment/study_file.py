@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
@@ -14,15 +15,19 @@ from imcsim import datasets
 from imcsim.errors import Problem, SpecError, did_you_mean
 from imcsim.experiment.design import Design
 from imcsim.experiment.evaluate import cell_config
-from imcsim.specs.cells import DERIVES_MISMATCH
+from imcsim.network.mlp import NetworkSpec
+from imcsim.specs.cells import ALTERNATIVES, DERIVES_MISMATCH
 from imcsim.specs.chip import ChipSpec
 from imcsim.specs.codec import build, format_toml, format_value, overlaid, parse_toml, read_toml, to_table
 from imcsim.specs.fields import Spec, fields_of
 from imcsim.specs.library import load
-from imcsim.study.plan import Axis, Cell, Plan, PlotSpec, Replicates
+from imcsim.study.plan import Axis, Cell, Plan, PlotSpec, Replicates, plot_problems
+from imcsim.training import TrainingSpec
 
 SECTIONS = ("name", "dataset", "seed", "replicates", "network", "training", "chip", "grid", "plot")
 SWEPT = ("chip", "network", "training")  # what a path of [grid] may start with
+
+MAX_POINTS = 2_000_000  # beyond it a plan no longer fits the memory of a laptop
 
 QUICK_EPOCHS = 10
 QUICK_VALUES = 3
@@ -35,16 +40,18 @@ def read_study(path: Path, settings: Sequence[str] = (), *, quick: bool = False)
     A setting of a swept path puts that one value in place of the axis. `quick` thins the study out: at most 3 values
     an axis, 2 trainings, 1 die and read, 10 epochs; the name gains "-quick". Raises SpecError with all problems.
     """
-    table = read_toml(path)
-    changes = [_parse_setting(text) for text in settings]
+    written = read_toml(path)
+    table = copy.deepcopy(written)
     problems: list[Problem] = []
+    changes = [change for text in settings if (change := _parse_setting(text, problems))]
     for keys, value in changes:
         _apply(table, keys, value, problems)
     if quick:
         _thin(table)
     plan = _plan(table, path.parent, problems)
     if problems or plan is None:
-        raise SpecError(_attributed(problem, str(path), [keys for keys, _ in changes]) for problem in problems)
+        set_paths = [keys for keys, _ in changes]
+        raise SpecError(dict.fromkeys(_attributed(problem, str(path), written, set_paths) for problem in problems))
     return plan
 
 
@@ -64,16 +71,29 @@ def _plan(table: Mapping[str, Any], folder: Path, problems: list[Problem]) -> Pl
         problems.append(Problem(("name",), allowed, given="" if name is None else format_value(name)))
     replicates = build(Replicates, sections["replicates"], ("replicates",), problems)
     plot = _plot(table.get("plot"), problems)
-    chip = _chip(sections["chip"], folder, problems)
-    rest = {key: table[key] for key in ("dataset", "seed") if key in table}
-    # where the chip is at fault, an ideal one stands in, so that the other sections are checked all the same
-    stand_in = chip or load("sram_ideal")
-    whole = {**rest, "network": sections["network"], "training": sections["training"], "chip": stand_in}
-    design = build(Design, whole, (), problems)
-    if design is None or chip is None:
+    device = _device(sections["chip"], folder, problems)
+    own = {key: value for key, value in sections["chip"].items() if key != "device"}
+    chip = overlaid(device, own, ("chip",), problems) if device else None
+    network = build(NetworkSpec, sections["network"], ("network",), problems)
+    training = build(TrainingSpec, sections["training"], ("training",), problems)
+    # what is at fault is stood in for, so that the rest is checked all the same
+    parts: dict[str, Any] = {
+        "chip": chip or device or load("sram_ideal"),
+        "network": network or NetworkSpec(hidden=(1,)),
+        "training": training or TrainingSpec(),
+    }
+    design = build(Design, {**{key: table[key] for key in ("dataset", "seed") if key in table}, **parts}, (), problems)
+    axes: list[Axis] = []
+    if isinstance(table.get("grid", {}), Mapping):
+        stand_in = design or Design(**{**parts, "dataset": datasets.NAMES[0], "network": NetworkSpec(hidden=())})
+        axes = _axes(sections["grid"], stand_in, sections["chip"], problems)
+        problems.extend(plot_problems(plot, list(sections["grid"])))
+    if problems or design is None or replicates is None:
         return None
-    axes = _axes(sections["grid"], design, sections["chip"], problems)
-    if problems or replicates is None:
+    points = math.prod([len(axis.values) for axis in axes] + list(to_table(replicates).values()))
+    if points > MAX_POINTS:
+        remedy = "sweep fewer values, or repeat them less"
+        problems.append(Problem(("replicates",), f"at most {MAX_POINTS} points a study", f"{points} points", remedy))
         return None
     return _assembled(str(name), table, design, axes, replicates, plot, problems)
 
@@ -99,7 +119,8 @@ def _assembled(
         "grid": {axis.path: list(axis.values) for axis in axes},
         **({"plot": to_table(plot)} if plot else {}),
     }
-    chip = {"device": table["chip"]["device"], **described["chip"]}
+    # of a device's path only the name, so that the text is the same wherever the file lies
+    chip = {"device": Path(table["chip"]["device"]).name, **_without_set_aside(design, axes)}
     try:
         return Plan(
             name=name,
@@ -117,8 +138,19 @@ def _assembled(
         return None
 
 
-def _chip(table: Mapping[str, Any], folder: Path, problems: list[Problem]) -> ChipSpec | None:
-    """The device model that the section names, with the section's own values laid over it."""
+def _without_set_aside(design: Design, axes: Sequence[Axis]) -> dict[str, Any]:
+    """The chip's table without the fields of the cell that a swept one sets aside."""
+    chip = to_table(design.chip)
+    for axis in axes:
+        head, _, name = axis.path.rpartition(".")
+        if head == "chip.cell":
+            for other in design.chip.cell.overriding(name):
+                chip["cell"].pop(other, None)
+    return chip
+
+
+def _device(table: Mapping[str, Any], folder: Path, problems: list[Problem]) -> ChipSpec | None:
+    """The device model that the section names."""
     device = table.get("device")
     if not isinstance(device, str):
         given = "" if device is None else format_value(device)
@@ -126,13 +158,11 @@ def _chip(table: Mapping[str, Any], folder: Path, problems: list[Problem]) -> Ch
         problems.append(Problem(("chip", "device"), allowed, given, "`imcsim devices` lists the models"))
         return None
     try:
-        spec = load(folder / device if device.endswith(".toml") else device)
+        return load(folder / device if device.endswith(".toml") else device)
     except SpecError as error:
         # what is wrong with a file says where itself; a wrong name stands here
         problems.extend(p if p.source else p.within("chip", "device") for p in error.problems)
         return None
-    own = {key: value for key, value in table.items() if key != "device"}
-    return overlaid(spec, own, ("chip",), problems)
 
 
 def _plot(table: Any, problems: list[Problem]) -> PlotSpec | None:
@@ -167,6 +197,12 @@ def _axes(grid: Mapping[str, Any], design: Design, chip: Mapping[str, Any], prob
 def _axis_problems(path: str, values: Any, design: Design) -> Iterator[Problem]:
     known = [known for head in SWEPT for known in _paths(getattr(design, head), head)]
     if path not in known:
+        while isinstance(values, Mapping) and len(values) == 1:  # chip.adc.bits without its quotes
+            ((key, values),) = values.items()
+            path = f"{path}.{key}"
+        if path in known:
+            yield Problem(("grid", path), "a path is one key: put it in quotes", remedy=f'write "{path}" = [...]')
+            return
         yield Problem(("grid", path), "no such path to sweep", remedy=did_you_mean(path, known))
         return
     if not isinstance(values, list) or not values:
@@ -176,9 +212,14 @@ def _axis_problems(path: str, values: Any, design: Design) -> Iterator[Problem]:
         found: list[Problem] = []
         overlaid(design, _nested(path, value), (), found)
         for problem in found:
-            inner = ".".join(problem.path)[len(path) :] if ".".join(problem.path).startswith(path) else ""
+            at = ".".join(problem.path)
+            inner = at[len(path) :] if at.startswith(path) else ""
             where = f'"{path}"[{index}]{inner}' if len(values) > 1 or inner else path
-            yield dataclasses.replace(problem, path=("grid", where))
+            if at.startswith(path):
+                yield dataclasses.replace(problem, path=("grid", where))
+            else:  # the value is at odds with another field
+                allowed = f"{at} = {problem.given}: {problem.allowed}"
+                yield Problem(("grid", where), allowed, given=format_value(value), remedy=problem.remedy)
 
 
 def _conflicts(paths: Sequence[str], chip: Mapping[str, Any]) -> Iterator[Problem]:
@@ -193,7 +234,7 @@ def _conflicts(paths: Sequence[str], chip: Mapping[str, Any]) -> Iterator[Proble
     given = isinstance(cell, Mapping) and "mismatch_sigma_rel" in cell
     for name in DERIVES_MISMATCH:
         path = f"chip.cell.{name}"
-        if path in paths and (mismatch in paths or (given and name in ("sigma_vt_V", "kappa_sqrtF"))):
+        if path in paths and (mismatch in paths or (given and name in ALTERNATIVES)):
             allowed = f"cannot be swept together with a given {mismatch}, which is derived from it"
             yield Problem(("grid", path), allowed, remedy="sweep or give one of the two")
 
@@ -224,18 +265,20 @@ def _paths(spec: Spec, prefix: str) -> Iterator[str]:
 # Settings
 
 
-def _parse_setting(text: str) -> tuple[tuple[str, ...], Any]:
+def _parse_setting(text: str, problems: list[Problem]) -> tuple[tuple[str, ...], Any] | None:
     key, equals, value = text.partition("=")
     keys = tuple(part.strip() for part in key.split("."))
     if not equals or not all(keys):
-        raise SpecError.of((), "must be path=value", given=f'"{text}"', remedy="as in chip.adc.bits=6", source="--set")
+        problems.append(Problem((), "must be path=value", f'"{text}"', "as in chip.adc.bits=6", source="--set"))
+        return None
     if keys[0] == "grid" and len(keys) > 1:
         keys = ("grid", ".".join(keys[1:]).strip('"'))
     try:
-        parsed = parse_toml(f"value = {value}")["value"]
-    except SpecError:
+        (parsed,) = parse_toml(f"value = {value}").values()
+    except (SpecError, ValueError):  # ValueError: more than one line
         if not re.fullmatch(r"[\w./~-]+", value.strip()):
-            raise SpecError.of(".".join(keys), "is not a TOML value", given=value, source="--set") from None
+            problems.append(Problem((".".join(keys),), "is not a TOML value", given=value, source="--set"))
+            return None
         parsed = value.strip()
     if keys == ("chip", "device") and isinstance(parsed, str) and parsed.endswith(".toml"):
         parsed = str(Path(parsed).absolute())  # typed at a prompt: relative to where one stands, not to the study
@@ -249,7 +292,12 @@ def _apply(table: dict[str, Any], keys: tuple[str, ...], value: Any, problems: l
         if path in grid:
             grid[path] = [value]
             return
+        unheard = [f"chip.cell.{other}" for other in ALTERNATIVES.get(keys[-1], ()) if keys[:-1] == ("chip", "cell")]
         for swept in grid:
+            if swept in unheard:
+                remedy = f'set "grid.{swept}" itself'
+                problems.append(Problem(keys, f'would not be heard: the study sweeps "{swept}"', remedy=remedy))
+                return
             if swept.startswith(path + ".") or path.startswith(swept + "."):
                 remedy = f'set "grid.{swept}" itself'
                 problems.append(
@@ -262,6 +310,9 @@ def _apply(table: dict[str, Any], keys: tuple[str, ...], value: Any, problems: l
             problems.append(Problem(keys, f'"{key}" is not a table', format_value(value)))
             return
         table = inner
+    if keys[:-1] == ("chip", "cell"):  # what is set stands in place of what the file derives it from, or from it
+        for other in ALTERNATIVES.get(keys[-1], ()):
+            table.pop(other, None)
     table[keys[-1]] = value
 
 
@@ -306,12 +357,30 @@ def _merge(into: dict[str, Any], changes: Mapping[str, Any]) -> None:
             into[key] = copy.deepcopy(value)
 
 
-def _attributed(problem: Problem, file: str, settings: Sequence[tuple[str, ...]]) -> Problem:
-    """The problem with its source: the setting that caused it, or the study file."""
-    at = problem.path[1:] if problem.path[:1] == ("grid",) else problem.path
-    path = ".".join(at)
+def _attributed(
+    problem: Problem, file: str, written: Mapping[str, Any], settings: Sequence[tuple[str, ...]]
+) -> Problem:
+    """The problem with its source: the setting that caused it, or the study file as it was written."""
+    if problem.source:
+        return problem
+    swept = problem.path[:1] == ("grid",) and len(problem.path) > 1
+    path = ".".join(problem.path[1:] if swept else problem.path)
+    in_file = _holds(written, problem.path)
     for keys in settings:
-        set_path = ".".join(keys[1:] if keys[0] == "grid" else keys)
-        if path == set_path or path.startswith((set_path + ".", set_path + "[", f'"{set_path}"[')):
+        set_path = ".".join(keys[1:] if keys[0] == "grid" and len(keys) > 1 else keys)
+        inside = path == set_path or path.startswith((set_path + ".", set_path + "[", f'"{set_path}"['))
+        # of what the file does not hold, a setting is the cause that goes through it or stands beside it
+        beside = keys[:-1] == problem.path[:-1] and len(keys) > 1 and not swept
+        if inside or (not in_file and (set_path.startswith(path + ".") or beside)):
             return dataclasses.replace(problem, path=(path,), source="--set")
     return problem.within(source=file)
+
+
+def _holds(table: Mapping[str, Any], path: Sequence[str]) -> bool:
+    """Whether nested tables have a value at `path`."""
+    inner: Any = table
+    for key in path:
+        if not isinstance(inner, Mapping) or key not in inner:
+            return False
+        inner = inner[key]
+    return True

@@ -32,5 +32,5 @@ def frozen_normals(key, source, row_tiles, rows, polarities, slices, columns, ti
                     last = min(first + tile_columns, columns)
                     # the tile's number must not move when the layer gets more columns
                     tile = np.uint32(row_tile << 16 | column_tile)
-                    fill_normals(out[row_tile, row, polarity, s, first:last], key, np.uint32(row), tile, place)
+                    fill_normals(out[row_tile, row, polarity, s, first:last], key, 0, np.uint32(row), tile, place)
     return out

@@ -1,18 +1,12 @@
-"""Philox4x32-10 and normals from it: noise as a function of a key and a counter, whoever computes it.
-
-Salmon, Moraes, Dror & Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011.
-"""
+"""Normals from Philox4x32-10: noise as a function of a key and a counter, whoever computes it."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from imcsim.kernels.jit import inline, kernel
+from imcsim.kernels.lanes import WORDS_A_BLOCK, philox_block
 
-_M0 = np.uint64(0xD2511F53)
-_M1 = np.uint64(0xCD9E8D57)
-_W0 = np.uint32(0x9E3779B9)
-_W1 = np.uint32(0xBB67AE85)
 _LOW = np.uint64(0xFFFFFFFF)
 _32 = np.uint64(32)
 
@@ -37,21 +31,6 @@ _LN2 = np.float32(0.6931471805599453)
 
 # 2 atanh(s) / s in powers of s^2, to 1 ulp of float32 for |s| <= 0.172: log(m) = 2 atanh((m - 1) / (m + 1)).
 _ATANH = (np.float32(2.0), np.float32(2 / 3), np.float32(2 / 5), np.float32(2 / 7), np.float32(2 / 9))
-
-
-@inline
-def philox4x32(c0, c1, c2, c3, k0, k1):
-    """Ten rounds on the counter (c0, c1, c2, c3) under the key (k0, k1), all uint32: four random uint32."""
-    for _ in range(10):
-        p0 = _M0 * np.uint64(c0)
-        p1 = _M1 * np.uint64(c2)
-        c0 = np.uint32(np.uint32(p1 >> _32) ^ c1 ^ k0)
-        c1 = np.uint32(p1 & _LOW)
-        c2 = np.uint32(np.uint32(p0 >> _32) ^ c3 ^ k1)
-        c3 = np.uint32(p0 & _LOW)
-        k0 = np.uint32(k0 + _W0)
-        k1 = np.uint32(k1 + _W1)
-    return c0, c1, c2, c3
 
 
 @inline
@@ -85,31 +64,28 @@ def normal_of(word):
 
 
 @inline
-def fill_words(out, key, c1, c2, c3):
-    """Fill out (n,) uint32 with random words; out[i] is a function of (key, i, c1, c2, c3) alone.
+def fill_words(out, key, first, c1, c2, c3):
+    """Fill out (n,) uint32 with random words, each a function of (key, 64 first + its place, c1, c2, c3) alone.
 
-    Element i is word i mod 4 of the counter (i div 4, c1, c2, c3) under the 64-bit key.
+    Number 64 b + 16 w + l is word w of the counter (16 b + l, c1, c2, c3) under the 64-bit key; out[0] is 64 first.
     """
     k0 = np.uint32(key & _LOW)
     k1 = np.uint32(key >> _32)
     n = out.shape[0]
-    for quad in range(n // 4):
-        w0, w1, w2, w3 = philox4x32(np.uint32(quad), c1, c2, c3, k0, k1)
-        out[4 * quad] = w0
-        out[4 * quad + 1] = w1
-        out[4 * quad + 2] = w2
-        out[4 * quad + 3] = w3
-    if n % 4:
-        words = philox4x32(np.uint32(n // 4), c1, c2, c3, k0, k1)
-        for i in range(n % 4):
-            out[n - n % 4 + i] = words[i]
+    whole = n // WORDS_A_BLOCK
+    for block in range(whole):
+        philox_block(out, WORDS_A_BLOCK * block, np.uint32(first + block), c1, c2, c3, k0, k1)
+    if n % WORDS_A_BLOCK:
+        last = np.empty(WORDS_A_BLOCK, np.uint32)
+        philox_block(last, 0, np.uint32(first + whole), c1, c2, c3, k0, k1)
+        out[WORDS_A_BLOCK * whole :] = last[: n % WORDS_A_BLOCK]
 
 
 @kernel
-def fill_normals(out, key, c1, c2, c3):
+def fill_normals(out, key, first, c1, c2, c3):
     """Fill out (n,) float32 with standard normals, the quantiles of the words that fill_words would give."""
     # two passes over a buffer that stays in the cache: each vectorises, their fusion would not
     words = out.view(np.uint32)
-    fill_words(words, key, c1, c2, c3)
+    fill_words(words, key, first, c1, c2, c3)
     for i in range(out.shape[0]):
         out[i] = normal_of(words[i])

@@ -22,7 +22,8 @@ def least_squares_step(sizes: Array, top: int) -> float:
     best, least = candidates[-1], np.inf
     for step in candidates:
         codes = np.minimum(np.rint(values / step), top)
-        refined = float(values @ codes / (codes @ codes)) if codes.any() else float(step)
+        # summed by numpy: a BLAS would sum in an order that depends on its threads
+        refined = float((values * codes).sum() / (codes * codes).sum()) if codes.any() else float(step)
         for candidate in (float(step), refined):
             error = float(np.square(values - candidate * np.minimum(np.rint(values / candidate), top)).sum())
             if error < least:

@@ -29,22 +29,16 @@ def normals(n: int, key: int, c1: int, c2: int, c3: int) -> Array:
     """The twin of fill_normals: (n,) float64."""
     from scipy.special import ndtri
 
-    quads = np.arange((n + 3) // 4)
-    counter = np.stack([quads, *(np.full_like(quads, c) for c in (c1, c2, c3))], axis=-1)
-    words = philox4x32(counter, np.array([key & 0xFFFFFFFF, key >> 32])).reshape(-1)[:n]
+    element = np.arange(n)
+    c0 = element // 64 * 16 + element % 16
+    counter = np.stack([c0, *(np.full_like(c0, c) for c in (c1, c2, c3))], axis=-1)
+    four = philox4x32(counter, np.array([key & 0xFFFFFFFF, key >> 32]))
+    words = four[element, element % 64 // 16]
     return np.asarray(ndtri((words.astype(np.float64) + 0.5) / 2.0**32))
 
 
-def subset_sums(states: Array) -> Array:
-    """The twin of mvm.subset_sums."""
-    tiles, rows, columns = states.shape
-    picks = (np.arange(16)[:, None] >> np.arange(4)) & 1
-    grouped = states.astype(np.int64).reshape(tiles, rows // 4, 1, 4, columns)
-    return np.asarray((picks[:, :, None] * grouped).sum(axis=3).astype(states.dtype))
-
-
 def bits_of(codes: Array, tiles: int, rows: int, cycles: int) -> Array:
-    """The input bits of codes (samples, inputs) -> (samples, tiles, cycles, rows) of 0 and 1; twin of input_nibbles."""
+    """The bits of codes (samples, inputs), by which table_rows picks -> (samples, tiles, cycles, rows) of 0 and 1."""
     padded = np.zeros((codes.shape[0], tiles * rows), np.int64)
     padded[:, : codes.shape[1]] = codes
     bits = (padded.reshape(-1, tiles, 1, rows) >> np.arange(cycles)[:, None]) & 1
@@ -56,17 +50,19 @@ def read_column(
 ) -> Array:
     """The twin of column.read_column: v (columns,) -> codes, or values where the ADC is ideal, (columns,)."""
     n = v.shape[0]
-    v = v + column.pedestal
-    if column.noisy:
-        sigma = np.sqrt(column.cell_variance * variance_sum + column.variance)
-        v = v + sigma * normals(n, key, conversion, sample, CELL_NOISE)
-    v = transfer(v, column)
-    if adc.max_code == 0:
-        return v
-    u = (v * adc.gain[tile] - adc.lo) / adc.lsb + adc.offset_lsb[tile]
-    if adc.noise_lsb > 0:
-        u = u + adc.noise_lsb * normals(n, key, conversion, sample, ADC_NOISE)
-    return np.asarray(np.clip(np.rint(u), 0, adc.max_code))
+    scale, shift = adc.scale[tile].astype(np.float64), adc.shift[tile].astype(np.float64)
+    cells = column.cell_variance * variance_sum + column.variance
+    if column.linear:
+        u = v * scale + shift
+        if column.noisy or adc.noise_lsb > 0:
+            u = u + np.sqrt(cells * scale**2 + adc.noise_lsb**2) * normals(n, key, conversion, sample, CELL_NOISE)
+    else:
+        if column.noisy:
+            v = v + np.sqrt(cells) * normals(n, key, conversion, sample, CELL_NOISE)
+        u = transfer(v, column) * scale + shift
+        if adc.noise_lsb > 0:
+            u = u + adc.noise_lsb * normals(n, key, conversion, sample, ADC_NOISE)
+    return np.asarray(np.clip(np.rint(u), 0, adc.max_code) if adc.max_code > 0 else u)
 
 
 def transfer(v: Array, column: Column) -> Array:
@@ -92,7 +88,7 @@ def read(
         for tile in range(tiles):
             for cycle in range(cycles):
                 x = inputs[sample, tile, cycle].astype(np.float64)
-                v = x @ states[tile].astype(np.float64)
+                v = x @ states[tile].astype(np.float64) + column.pedestal
                 variance = x**2 @ variance_states[tile].astype(np.float64)
                 converted = read_column(v, variance, column, adc, tile, key, tile * cycles + cycle, sample)
                 out[sample] += cycle_weights[cycle] * converted

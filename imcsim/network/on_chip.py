@@ -71,5 +71,6 @@ def layer_specs(spec: ChipSpec, activation: str, layers: int) -> tuple[ChipSpec,
 
     Raises SpecError where the design has no signed inputs and the activation needs them.
     """
-    hidden = spec.replace("dac.signed", ACTIVATIONS[activation].signed)
-    return (spec, *[hidden] * (layers - 1))
+    if layers == 1:
+        return (spec,)
+    return (spec, *[spec.replace("dac.signed", ACTIVATIONS[activation].signed)] * (layers - 1))

@@ -54,7 +54,7 @@ class SramDischargeCell(Spec):
                 "give either sigma_vt_V, from which it is derived, or the value itself",
                 given="neither" if self.sigma_vt_V is None else "both",
             )
-        if self.droop_per_V * self.swing_V > 0.6:
+        if self.droop_per_V * self.swing_V > 0.6 * (1 + 1e-9):
             yield Problem(
                 ("droop_per_V",),
                 f"must be at most 0.6 / swing_V = {0.6 / self.swing_V:.3g} 1/V: beyond it the cell leaves saturation",
@@ -64,8 +64,7 @@ class SramDischargeCell(Spec):
             yield Problem(("sigma_t_pulse_s",), "must be at most t_pulse_s", given=str(self.sigma_t_pulse_s))
 
     def overriding(self, name: str) -> dict[str, Any]:
-        pair = {"mismatch_sigma_rel": "sigma_vt_V", "sigma_vt_V": "mismatch_sigma_rel"}
-        return {pair[name]: None} if name in pair else {}
+        return _set_aside(self, name)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,11 +93,21 @@ class SramCapacitorCell(Spec):
             )
 
     def overriding(self, name: str) -> dict[str, Any]:
-        pair = {"mismatch_sigma_rel": "kappa_sqrtF", "kappa_sqrtF": "mismatch_sigma_rel"}
-        return {pair[name]: None} if name in pair else {}
+        return _set_aside(self, name)
+
+
+def _set_aside(cell: Spec, name: str) -> dict[str, Any]:
+    return {other: None for other in ALTERNATIVES.get(name, ()) if hasattr(cell, other)}
 
 
 Cell = SramCell | SramDischargeCell | SramCapacitorCell
+
+# Fields of which a cell has one: the mismatch itself, or what it is derived from.
+ALTERNATIVES = {
+    "mismatch_sigma_rel": ("sigma_vt_V", "kappa_sqrtF"),
+    "sigma_vt_V": ("mismatch_sigma_rel",),
+    "kappa_sqrtF": ("mismatch_sigma_rel",),
+}
 
 # What a derived mismatch is computed from: sweeping it together with one of these would leave one of the two unheard.
 DERIVES_MISMATCH = ("sigma_vt_V", "v_wl_V", "v_t_V", "alpha", "kappa_sqrtF", "c_unit_F")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +14,8 @@ from imcsim.specs.fields import Field, Spec, fields_of, kind_of
 
 MAX_BYTES = 1_000_000  # a key of many dotted parts takes quadratic time to parse; no honest file comes near
 MAX_NESTING = 32
+_PART = r"""(?:[A-Za-z0-9_-]++|"[^"\n]*+"|'[^'\n]*+')"""
+_LONG_KEY = re.compile(rf"(?<![A-Za-z0-9_-]){_PART}(?:[ \t]*+\.[ \t]*+{_PART}){{{MAX_NESTING},}}")
 
 # The kind that a component's table means when it names none; a cell stays what it is.
 DEFAULT_KINDS = {"adc": "uniform", "dac": "bit_serial"}
@@ -25,12 +29,14 @@ def read_toml(path: Path) -> dict[str, Any]:
         raw = path.read_bytes()
     except FileNotFoundError:
         raise SpecError.of((), "no such file", source=str(path)) from None
+    except ValueError as error:  # a name that no file can have
+        raise SpecError.of((), f"cannot be read: {error}", source=str(path)) from None
     except OSError as error:
         raise SpecError.of((), f"cannot be read: {error.strerror}", source=str(path)) from None
     if len(raw) > MAX_BYTES:
         raise SpecError.of((), f"is larger than {MAX_BYTES} bytes", given=f"{len(raw)} bytes", source=str(path))
     try:
-        return parse_toml(raw.decode())
+        return parse_toml(raw.decode("utf-8-sig"))  # some editors put a mark first
     except UnicodeDecodeError:
         raise SpecError.of((), "is not UTF-8 text", source=str(path)) from None
     except SpecError as error:
@@ -39,11 +45,11 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 def parse_toml(text: str) -> dict[str, Any]:
     """The table that `text` holds; SpecError where it is not TOML or nested beyond reason."""
-    if any(line.split("=")[0].count(".") > MAX_NESTING for line in text.splitlines()):
+    if _LONG_KEY.search(text):
         raise SpecError.of((), f"a key of more than {MAX_NESTING} parts")
     try:
         return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:  # an integer of thousands of digits is one, too
         raise SpecError.of((), f"not valid TOML: {error}") from None
     except RecursionError:
         raise SpecError.of((), "not valid TOML: nested too deeply") from None
@@ -86,6 +92,9 @@ def choose(field: Field, table: Mapping[str, Any], path: tuple[str, ...], proble
     if isinstance(kind, str) and kind in kinds:
         return kinds[kind]
     allowed = "must be one of " + ", ".join(f'"{name}"' for name in kinds)
+    if kind is None:
+        problems.append(Problem((*path, "kind"), f"is missing; {allowed}"))
+        return None
     near = did_you_mean(kind, kinds) if isinstance(kind, str) else ""
     problems.append(Problem((*path, "kind"), allowed, given=format_value(kind), remedy=near))
     return None
@@ -96,6 +105,7 @@ def overlaid(spec: T, changes: Mapping[str, Any], path: tuple[str, ...], problem
 
     A component's table of the same kind changes the fields it names; of another kind it replaces the component.
     """
+    before = len(problems)
     fields = {field.name: field for field in fields_of(type(spec))}
     table = to_table(spec)
     for key, value in changes.items():
@@ -104,17 +114,20 @@ def overlaid(spec: T, changes: Mapping[str, Any], path: tuple[str, ...], problem
             current = getattr(spec, key)
             named = {"kind": DEFAULT_KINDS.get(key, kind_of(type(current))), **value}
             cls = choose(field, named, (*path, key), problems)
-            inner = {name: item for name, item in value.items() if name != "kind"}
+            built = None
             if cls is type(current):
-                table[key] = overlaid(current, inner, (*path, key), problems)
+                inner = {name: item for name, item in value.items() if name != "kind" or not kind_of(cls)}
+                built = overlaid(current, inner, (*path, key), problems)
             elif cls is not None:
-                table[key] = build(cls, inner, (*path, key), problems)
+                built = build(cls, value, (*path, key), problems)
+            table[key] = built or current
         else:
             for name in spec.overriding(key):
                 if name not in changes:
                     table.pop(name, None)
             table[key] = value
-    return build(type(spec), table, path, problems) if None not in table.values() else None
+    whole = build(type(spec), table, path, problems)
+    return whole if len(problems) == before else None
 
 
 def to_table(spec: Spec) -> dict[str, Any]:
@@ -136,8 +149,7 @@ def format_value(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, str):
-        escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\t", "\\t")
-        return f'"{escaped}"'
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")  # JSON escapes what TOML does, but one
     if isinstance(value, (list, tuple)):
         return "[" + ", ".join(format_value(item) for item in value) + "]"
     if isinstance(value, Mapping):

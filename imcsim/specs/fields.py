@@ -141,6 +141,8 @@ def _fields_of(cls: Any) -> tuple[Field, ...]:
 
 def kind_of(cls: type[Spec]) -> str:
     """The name by which a TOML file calls a spec class that is one of several; "" for one that stands alone."""
+    if any(field.name == "kind" for field in fields_of(cls)):
+        return ""  # a field like any other
     kind: str = getattr(cls, "kind", "")
     return kind
 
@@ -152,12 +154,16 @@ def _noun(kind: Any, limits: Limits) -> str:
         return f"a list, each {_noun(typing.get_args(kind)[0], limits)}"
     noun = {bool: "true or false", str: "a string", int: "an integer", float: "a finite number"}[kind]
     if limits.low is not None and limits.high is not None:
-        noun += f" from {limits.low:g} to {limits.high:g}"
+        noun += f" from {_bound(limits.low)} to {_bound(limits.high)}"
     elif limits.low is not None:
-        noun += f" of at least {limits.low:g}"
+        noun += f" of at least {_bound(limits.low)}"
     elif limits.high is not None:
-        noun += f" of at most {limits.high:g}"
+        noun += f" of at most {_bound(limits.high)}"
     return noun + (f" ({limits.unit})" if limits.unit not in ("", "1") else "")
+
+
+def _bound(limit: float) -> str:
+    return str(limit) if isinstance(limit, int) else f"{limit:g}"
 
 
 _WRONG = object()
@@ -183,7 +189,8 @@ def _convert(kind: Any, value: Any, limits: Limits) -> Any:
         return value if isinstance(value, kind) else _WRONG
     if isinstance(value, bool) or not isinstance(value, numbers.Integral if kind is int else numbers.Real):
         return _WRONG
-    number = kind(value)
+    # an integer of more than 64 bits is beyond what arrays and files hold
+    number = kind(value) if not isinstance(value, numbers.Integral) or -(2**63) <= int(value) < 2**63 else math.inf
     inside = (limits.low is None or number >= limits.low) and (limits.high is None or number <= limits.high)
     return number if math.isfinite(number) and inside else _WRONG
 

@@ -91,7 +91,11 @@ def read_device(name_or_path: str | Path) -> DeviceModel:
             plain[key] = _plain(cls, value, key, notes, problems) if cls else None
         else:
             plain[key] = value
-    spec = build(ChipSpec, plain, (), problems) if None not in plain.values() else None
+    told = {problem.path for problem in problems}
+    found: list[Problem] = []
+    spec = build(ChipSpec, {key: value for key, value in plain.items() if value is not None}, (), found)
+    # a value that is already told to be wrong is not told to be missing, nor a component whose kind is
+    problems += [p for p in found if not p.allowed.startswith("is missing") or not {p.path, (*p.path, "kind")} & told]
     if problems or spec is None:
         raise SpecError(problem.within(source=str(path)) for problem in problems)
     return DeviceModel(**texts, spec=spec, notes=notes)
@@ -130,8 +134,9 @@ def _plain(
                 Problem(path, "a number needs its unit and source", given=str(entry), remedy=f"write {example}")
             )
             continue
-        values[key] = entry.get("value")
-        if "value" not in entry:
+        if "value" in entry:
+            values[key] = entry["value"]
+        else:
             problems.append(Problem(path, 'has no "value"'))
         note = build(Note, {name: item for name, item in entry.items() if name != "value"}, path, problems)
         if note is None:
@@ -140,9 +145,13 @@ def _plain(
         if note.unit != unit:
             given = f'unit "{note.unit}"' if note.unit else "no unit"
             problems.append(Problem(path, f'must be in "{unit}"' if unit else "has no unit", given=given))
+        if not note.source.strip():
+            problems.append(
+                Problem(path, "needs a source", given='source = ""', remedy='"assumed", with a reason, is one')
+            )
         if note.source == ASSUMED and not (note.reason and note.valid):
             problems.append(Problem(path, 'source = "assumed" needs a reason and a valid range'))
-        problems.extend(_outside(values[key], note.valid, path))
+        problems.extend(_outside(values.get(key), note.valid, path))
     return values
 
 

@@ -19,10 +19,11 @@ class Failures:
         self._path = folder / "failures.jsonl"
         self._records: list[dict[str, Any]] = []
         try:
-            self._records = [json.loads(line) for line in self._path.read_text(encoding="utf-8").splitlines()]
+            lines = self._path.read_text(encoding="utf-8").splitlines()
+            self._records = [{**json.loads(line), "points": list(json.loads(line)["points"])} for line in lines]
         except FileNotFoundError:
             pass
-        except ValueError:
+        except (ValueError, TypeError, KeyError):
             # damaged, and no loss: its points have no results either, so that they are tried again
             self._path.unlink()
 

@@ -71,6 +71,8 @@ def _check_same_study(plan: Plan, folder: Path) -> None:
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         known = {key: manifest[key] for key in wanted}
+        if not isinstance(known["config"], dict):
+            raise TypeError
     except (ValueError, KeyError, TypeError):
         raise SpecError.of((), f"its {MANIFEST} is not one of a study", remedy=_REMEDY, source=str(folder)) from None
     if known == wanted:

@@ -6,6 +6,7 @@ numbers as a cube in the group `cube`. No times, hosts or paths, no compression,
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
@@ -49,7 +50,21 @@ def study_file(plan: Plan, results: Mapping[str, Mapping[str, float]], failed: C
         _write_cube(file.create_group("cube"), plan, columns)
         file.flush()
         image: bytes = file.id.get_file_image()
-    return image
+    return image + _seal(image)
+
+
+def is_intact(data: bytes) -> bool:
+    """Whether `data` is what study_file gave, to the byte."""
+    image, seal = data[:-SEAL_BYTES], data[-SEAL_BYTES:]
+    return seal == _seal(image)
+
+
+def _seal(image: bytes) -> bytes:
+    """What follows the HDF5 image, where HDF5 does not look: its SHA-256, since damaged HDF5 can hang its readers."""
+    return f"\nimcsim sha256 {hashlib.sha256(image).hexdigest()}\n".encode()
+
+
+SEAL_BYTES = len(_seal(b""))
 
 
 def _columns(

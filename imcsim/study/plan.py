@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -73,6 +73,17 @@ class Cell:
     config: Mapping[str, Any]
 
 
+def plot_problems(plot: PlotSpec | None, paths: Sequence[str]) -> Iterable[Problem]:
+    """What is wrong with a plot of a study that sweeps `paths`."""
+    if plot is None:
+        return
+    for key, shown in (("x", plot.x), ("series", plot.series)):
+        if shown is not None and shown not in paths:
+            yield Problem(("plot", key), "must be a swept path", f'"{shown}"', did_you_mean(shown, paths))
+    if plot.x == plot.series:
+        yield Problem(("plot", "series"), "must differ from x", f'"{plot.series}"', "leave it out")
+
+
 class Point(NamedTuple):
     """One result of a study: a cell of the grid (its place in `Plan.cells`) with one training, die and read."""
 
@@ -108,13 +119,7 @@ class Plan:
         for path in paths:
             if path in RESERVED or paths.count(path) > 1:
                 yield Problem(("grid", path), "cannot be swept: the results have a column of this name")
-        if self.plot is None:
-            return
-        for key, shown in (("x", self.plot.x), ("series", self.plot.series)):
-            if shown is not None and shown not in paths:
-                yield Problem(("plot", key), "must be a swept path", f'"{shown}"', did_you_mean(shown, paths))
-        if self.plot.x == self.plot.series:
-            yield Problem(("plot", "series"), "must differ from x", f'"{self.plot.series}"', "leave it out")
+        yield from plot_problems(self.plot, paths)
 
     @property
     def shape(self) -> tuple[int, ...]:

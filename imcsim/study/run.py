@@ -24,7 +24,7 @@ Evaluate = Callable[[Cell, int, Sequence[tuple[int, int]], Artifacts], Sequence[
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run did: of its `points`, computed + reused + failed, and the names of the files it found damaged.
+    """What a run did: of its `points`, computed + reused + failed, and the files of the folder it found damaged.
 
     A point counts as reused where its result was on disk or is that of another point of the same configuration.
     """
@@ -72,7 +72,8 @@ def run(plan: Plan, folder: Path, evaluate: Evaluate, progress: Callable[[int, i
         _replace_if_different(folder / "study.h5", study_file(plan, results, failures.ids))
     computed = len(results.keys() - known)
     failed = sum(sharing[id_] for id_ in failures.ids)
-    return Outcome(total, computed, total - computed - failed, failed, (*damaged, *artifacts.damaged))
+    mended = [f"{SHARDS}/{name}" for name in damaged] + [f"{ARTIFACTS}/{name}" for name in artifacts.damaged]
+    return Outcome(total, computed, total - computed - failed, failed, tuple(mended))
 
 
 class _Call(NamedTuple):

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imcsim.errors import DataError
-from imcsim.study.merge import FAILED, FORMAT, FORMAT_VERSION, MISSING, OK
+from imcsim.study.merge import FAILED, FORMAT, FORMAT_VERSION, MISSING, OK, is_intact
 from imcsim.study.plan import PlotSpec
 from imcsim.study.statistics import mean_interval
 from imcsim.study.store import write_atomic
@@ -69,25 +69,32 @@ def read_table(path: Path) -> StudyTable:
     if not path.is_file():
         raise DataError.of((), "no such file", remedy="run the study first: imcsim run", source=str(path))
     try:
+        if not is_intact(path.read_bytes()):
+            raise ValueError("it does not end in its own SHA-256: another file, or a damaged one")
         with h5py.File(path) as file:
             attributes = {name: _scalar(value) for name, value in file.attrs.items()}
             if (attributes["format"], attributes["format_version"]) != (FORMAT, FORMAT_VERSION):
                 raise ValueError(f"format {attributes['format']} {attributes['format_version']}")
             axes = tuple(json.loads(attributes["swept"]))
             names = (*axes, *_REPLICATES, "accuracy", "accuracy_float", "status")
-            columns = {name: _column(file[name]) for name in names}
+            columns = {name: _column(file, name) for name in names}
         plot = PlotSpec(**json.loads(attributes["plot"])) if attributes["plot"] else None
         return StudyTable(axes, columns, attributes, plot)
-    except (OSError, KeyError, ValueError, TypeError) as error:
+    except (OSError, KeyError, ValueError, TypeError, AttributeError, RuntimeError) as error:
         raise DataError.of(
             (),
             f"is not a study.h5 of imcsim ({error})",
-            remedy=f"expected an HDF5 file of format {FORMAT} {FORMAT_VERSION}",
+            remedy="the same `imcsim run` merges it again from the results beside it",
             source=str(path),
         ) from error
 
 
-def _column(dataset: Any) -> NDArray[Any]:
+def _column(file: Any, name: str) -> NDArray[Any]:
+    import h5py
+
+    if not isinstance(file.get(name, getlink=True), h5py.HardLink):
+        raise ValueError(f"{name} is a link")  # never followed: it could lead to any other file
+    dataset = file[name]
     if dataset.dtype.kind == "O":
         return np.array(dataset.asstr()[()], dtype=np.str_)
     return np.asarray(dataset[()])

@@ -152,7 +152,7 @@ def test_the_points_of_a_damaged_shard_are_done_again(make_plan, evaluator, tmp_
     path.write_bytes(damage(path.read_bytes()))
     evaluator.calls.clear()
     outcome = run(make_plan(), tmp_path, evaluator, quiet)
-    assert outcome == Outcome(POINTS, PER_CALL, POINTS - PER_CALL, 0, (path.name,))
+    assert outcome == Outcome(POINTS, PER_CALL, POINTS - PER_CALL, 0, (f"shards/{path.name}",))
     assert len(evaluator.calls) == 1
     assert (results(tmp_path), sha256(tmp_path)) == (before, finished)
 
@@ -223,4 +223,4 @@ def test_a_damaged_artifact_is_reported(make_plan, evaluator, tmp_path):
     outcome = run(make_plan(), tmp_path, evaluate, quiet)  # the third call of training 0 alone
     assert len(names) == 2
     assert len(outcome.damaged) == 1
-    assert set(outcome.damaged) <= set(names)
+    assert set(outcome.damaged) <= {f"artifacts/{name}" for name in names}

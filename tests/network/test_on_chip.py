@@ -1,0 +1,180 @@
+"""A trained network on a chip: the quantised network exactly, the float one within rounding, a die of its own a key."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from imcsim.errors import CapabilityError, SpecError
+from imcsim.network.activations import ACTIVATIONS
+from imcsim.network.mlp import MLP, NetworkSpec, initial_mlp, logits
+from imcsim.network.on_chip import calibrate, layer_specs, program
+from imcsim.rng import child
+from imcsim.specs.converters import IdealADC, OneShotDAC, UniformADC
+from imcsim.specs.library import load
+
+IDEAL = load("sram_ideal")
+REAL = load("sram8t_65nm")
+EVERY_ACTIVATION = pytest.mark.parametrize("activation", ACTIVATIONS)
+
+
+def network_of(activation="relu", hidden=(12, 9)):
+    rng = child(0, "network", activation)
+    mlp = initial_mlp(NetworkSpec(hidden=hidden, activation=activation), 20, 4, rng)
+    return MLP(mlp.weights, tuple(rng.normal(0, 0.1, b.shape) for b in mlp.biases), activation)
+
+
+X = child(0, "samples").uniform(size=(60, 20))
+
+
+def on_chip(mlp, spec, x=X):
+    rng = child(0, "chip")
+    return calibrate(program(mlp, spec, rng), x, rng)
+
+
+def rounded(value, step, low, top):
+    return step * np.clip(np.rint(value / step), low, top)
+
+
+@EVERY_ACTIVATION
+def test_an_ideal_chip_computes_the_quantised_network(activation):
+    mlp, bits = network_of(activation), 8
+    network = on_chip(mlp, IDEAL)
+    a = X
+    for index, (layer, weights, biases) in enumerate(zip(network.layers, mlp.weights, mlp.biases, strict=True)):
+        signed = index > 0 and activation == "tanh"
+        top = 2 ** (bits - 1) - 1 if signed else 2**bits - 1
+        # 127 weight codes either side; the ADC covers 128 rows with an LSB of one: only inputs and weights round
+        z = rounded(a, layer.input_step, -top if signed else 0, top) @ rounded(weights, layer.scale, -127, 127) + biases
+        a = ACTIVATIONS[activation].function(z)
+    np.testing.assert_allclose(network.logits(X, child(0, "read")), z, rtol=1e-9, atol=1e-9)
+
+
+@EVERY_ACTIVATION
+def test_the_logits_of_an_ideal_chip_approach_those_of_the_float_network_as_bits_are_added(activation):
+    mlp = network_of(activation)
+    spec = IDEAL.replace("adc", IdealADC())
+
+    def error(bits):
+        network = on_chip(mlp, spec.replace("array.weight_bits", bits).replace("dac.bits", bits))
+        return np.std(network.logits(X, child(0, "read")) - logits(mlp, X)) / np.std(logits(mlp, X))
+
+    # every bit halves the steps of weights and inputs: four bits, sixteenfold
+    assert error(8) < 0.05
+    assert 8 < error(6) / error(10) < 32
+    assert error(14) < 1e-3
+
+
+def test_hidden_layers_get_signed_inputs_where_the_activation_is_signed_and_the_first_as_the_design_says():
+    signs = {activation: [spec.dac.signed for spec in layer_specs(IDEAL, activation, 3)] for activation in ACTIVATIONS}
+    assert signs == {"relu": [False] * 3, "tanh": [False, True, True], "sigmoid": [False] * 3}
+    signed = IDEAL.replace("dac.signed", True)
+    assert [spec.dac.signed for spec in layer_specs(signed, "relu", 3)] == [True, False, False]
+    assert layer_specs(IDEAL, "relu", 1) == (IDEAL,)
+
+
+def test_signed_samples_need_a_signed_design():
+    with pytest.raises(SpecError, match=r"x: must not be negative: the DAC is unsigned; set dac.signed = true"):
+        on_chip(network_of(), IDEAL, X - 0.5)
+    on_chip(network_of(), IDEAL.replace("dac.signed", True), X - 0.5)
+
+
+def test_a_bit_line_that_takes_inputs_in_one_shot_cannot_run_tanh():
+    spec = REAL.replace("dac", OneShotDAC())
+    with pytest.raises(SpecError, match=r"dac.signed = true: a bit line only discharges.*bit_serial"):
+        program(network_of("tanh"), spec, child(0, "chip"))
+    program(network_of("relu"), spec, child(0, "chip"))
+
+
+def test_a_network_without_hidden_layers_has_no_activation_to_refuse():
+    program(network_of("tanh", hidden=()), REAL.replace("dac", OneShotDAC()), child(0, "chip"))
+
+
+def test_a_network_that_is_not_calibrated_says_so():
+    with pytest.raises(CapabilityError, match="ranges must be calibrated"):
+        program(network_of(), REAL, child(0, "chip")).logits(X, child(0, "read"))
+
+
+def test_calibration_is_by_what_reaches_a_layer_through_the_chip():
+    mlp = network_of(hidden=(12,))
+    network = on_chip(mlp, IDEAL.replace("dac.input_scale", "max").replace("array.weight_bits", 2))
+    first = network.layers[0]
+    hidden = np.maximum(first.mvm(X, child(0, "read")) + mlp.biases[0], 0)
+    assert network.layers[1].input_step == pytest.approx(hidden.max() / 255, rel=1e-12)
+    exact = np.maximum(X @ mlp.weights[0] + mlp.biases[0], 0)
+    assert network.layers[1].input_step != pytest.approx(exact.max() / 255, rel=1e-3)
+
+
+def test_calibration_draws_no_luck_the_nominal_die_has_none():
+    networks = [calibrate(program(network_of(), REAL, child(k)), X, child(k)) for k in range(2)]
+    for one, other in zip(*(network.layers for network in networks), strict=True):
+        assert (one.input_step, one.ranges) == (other.input_step, other.ranges)
+
+
+def test_a_die_keeps_weights_and_ranges_and_brings_its_own_mismatch():
+    network = on_chip(network_of(), REAL)
+    die = network.on_die(7)
+    for nominal, own in zip(network.layers, die.layers, strict=True):
+        assert (own.scale, own.input_step, own.ranges) == (nominal.scale, nominal.input_step, nominal.ranges)
+        np.testing.assert_array_equal(own.codes, nominal.codes)
+        assert (nominal.die.currents == 1).all()
+        assert own.die.currents.std() == pytest.approx(1.8 * 0.0238 / 0.3, rel=0.1)
+    for one, other in zip(die.biases, network.biases, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_the_same_key_is_the_same_die_another_key_another_and_no_two_layers_share_cells():
+    network = on_chip(network_of(hidden=(20, 20)), REAL)
+    one, again, other = (network.on_die(key) for key in (7, 7, 8))
+    noise = child(0, "read"), child(0, "read"), child(0, "read")
+    logits_of = [die.logits(X, rng) for die, rng in zip((one, again, other), noise, strict=True)]
+    np.testing.assert_array_equal(logits_of[0], logits_of[1])
+    assert (logits_of[0] != logits_of[2]).all()
+    first, second = (layer.die.currents.ravel() - 1 for layer in one.layers[:2])
+    assert abs(np.corrcoef(first, second)[0, 1]) < 5 / np.sqrt(first.size)
+
+
+def test_a_real_die_stays_close_to_the_network_it_carries_and_reads_differ():
+    mlp = network_of()
+    die = on_chip(mlp, REAL).on_die(7)
+    rng = child(0, "read")
+    first, second = die.logits(X, rng), die.logits(X, rng)
+    assert (first != second).mean() > 0.9
+    for read in (first, second):
+        correlation = np.corrcoef(read.ravel(), logits(mlp, X).ravel())[0, 1]
+        assert 0.9 < correlation < 1 - 1e-6
+
+
+def test_the_nominal_die_reads_without_noise():
+    network = on_chip(network_of(), REAL.replace("adc.noise_lsb", 2.0))
+    np.testing.assert_array_equal(network.logits(X, child(0, "read")), network.logits(X, child(1, "read")))
+
+
+def test_the_conversion_noise_of_the_design_reaches_its_dies(assert_moments):
+    mlp = network_of(hidden=())
+    adc = UniformADC(bits=12, range="given", lo=-1024, hi=1023.5, noise_lsb=3.0)
+    spec = IDEAL.replace("adc", adc).replace("array.weight_bits", 2).replace("dac.bits", 2)
+    die = on_chip(mlp, spec).on_die(7)
+    y = (die.logits(np.zeros((10_000, 20)), child(0, "read")) - mlp.biases[0]) / (
+        die.layers[0].scale * die.layers[0].input_step
+    )
+    # cycles worth 1 and 2, two polarities of one slice; every code is rounded besides
+    assert_moments(y, 0, 0.5 * np.sqrt((9 + 1 / 12) * (1 + 4) * 2))
+
+
+@pytest.mark.parametrize("error", ["gain_sigma_rel", "offset_sigma_lsb"])
+def test_the_frozen_errors_of_the_converters_reach_the_dies_and_spare_the_nominal_one(error):
+    spec = IDEAL.replace(f"adc.{error}", 0.5)
+    network = on_chip(network_of(), spec)
+    ideal = on_chip(network_of(), IDEAL).logits(X, child(0, "read"))
+    np.testing.assert_array_equal(network.logits(X, child(0, "read")), ideal)
+    assert (network.on_die(7).logits(X, child(0, "read")) != ideal).mean() > 0.5
+
+
+def test_layers_do_not_share_their_noise(assert_moments):
+    # two layers that multiply by one: the noise of both adds up
+    spec = IDEAL.replace("cell.read_noise_rel", 0.01).replace("adc", IdealADC()).replace("dac.bits", 1)
+    spec = spec.replace("array.weight_bits", 1).replace("dac", OneShotDAC(bits=16, input_scale="max"))
+    mlp = MLP((np.ones((1, 1)), np.ones((1, 1))), (np.zeros(1), np.zeros(1)), "relu")
+    die = on_chip(mlp, spec, np.array([[2.0]])).on_die(7)
+    assert_moments(die.logits(np.ones((40_000, 1)), child(0, "read")), 1, 0.01 * np.sqrt(2))
