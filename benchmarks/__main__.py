@@ -8,6 +8,7 @@ import platform
 import statistics
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numba
@@ -32,10 +33,18 @@ def main() -> None:
     if options.json:
         print(json.dumps({name: round(ratio, 2) for name, ratio in ratios.items()}))
         return
-    print(f"{ROWS} inputs x {COLS} outputs, batch {BATCH}, tiles of 128 rows; one thread; {platform.processor()}")
+    print(f"{ROWS} inputs x {COLS} outputs, batch {BATCH}, tiles of 128 rows; one thread of {_processor()}")
     print("unit: the float32 matrix product of the same shape, on the same thread, interleaved\n")
     for name, ratio in ratios.items():
         print(f"{name:5} {ratio:7.1f}  {CASES[name][0]}")
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine())
 
 
 def _ratio(changes: Mapping[str, Any], runs: int) -> float:

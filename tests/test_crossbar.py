@@ -110,6 +110,33 @@ def test_sixteen_bits_by_sixteen_bits_are_exact_too(kind, signed):
 
 
 @EVERY_SIGN
+def test_sums_of_codes_too_large_for_float32_are_exact_as_well(signed):
+    # 16 cycles of 16-bit codes: up to 2^32, where float32 holds no odd number beyond 2^24
+    adc = UniformADC(bits=16, range="full")
+    spec = chip(weight_bits=8, rows=128, dac=dac_of(bits=16, signed=signed), adc=adc)
+    weights, x = np.full((128, 3), 127.0), inputs_of(spec.dac, 5, 128)
+    np.testing.assert_array_equal(programmed(spec, weights, x).mvm(x, child(0, "read")), x @ weights)
+
+
+@pytest.mark.parametrize("rows", [63, 64, 65, 255, 256, 257, 1024])
+def test_columns_with_all_cells_on_count_them_all(rows):
+    # the integers that hold a sum grow with it: 255 is the largest of 8 bits
+    spec = chip(mapping="twos_complement", weight_bits=2, rows=rows, dac=dac_of(bits=1))
+    weights, x = np.ones((2 * rows, 1)), np.ones((1, 2 * rows))
+    assert programmed(spec, weights, x).mvm(x, child(0, "read")).tolist() == [[2 * rows]]
+
+
+@pytest.mark.parametrize("samples", [127, 128, 129, 300])
+@pytest.mark.parametrize("cols", [31, 32, 33, 100])
+def test_any_number_of_samples_and_columns_is_read_exactly(cols, samples):
+    # 2 or 8 columns an output (differential, 1 or 4 magnitude bits): kernels take both in blocks of their own
+    for weight_bits in (1, 5):
+        spec = chip(weight_bits=weight_bits)
+        weights, x = weights_of(weight_bits, (19, cols)), inputs_of(spec.dac, samples, 19)
+        np.testing.assert_array_equal(programmed(spec, weights, x).mvm(x, child(0, "read")), x @ weights)
+
+
+@EVERY_SIGN
 @EVERY_DAC
 def test_one_adc_bit_too_few_is_not_exact(kind, signed):
     spec = chip(dac=dac_of(kind, 5, signed=signed))
@@ -481,12 +508,12 @@ def test_mismatch_as_manufactured_has_the_spread_of_the_design(assert_moments):
 # Bits
 
 
-def everything(samples=40):
-    """A crossbar with every kind of noise, and samples for it."""
+def everything(samples=300):
+    """A crossbar with every kind of noise, and samples for it: a few blocks of the kernels."""
     adc = UniformADC(bits=6, noise_lsb=0.5, offset_sigma_lsb=0.5, gain_sigma_rel=0.01)
     spec = chip(cell=DISCHARGE, adc=adc, dac=dac_of(signed=True))
-    x = inputs_of(spec.dac, 40, 19)
-    return programmed(spec, weights_of(4, (19, 5)), x), x[:samples]
+    x = inputs_of(spec.dac, 300, 19)
+    return programmed(spec, weights_of(4, (19, 15)), x), x[:samples]
 
 
 def test_the_same_generator_gives_the_same_bits_and_two_reads_differ():
@@ -507,7 +534,7 @@ def test_a_read_takes_one_key_from_its_generator_however_many_samples_it_has():
     assert len({rng.bit_generator.state["state"]["state"] for rng in rngs}) == 1
 
 
-@pytest.mark.parametrize("samples", [1, 31, 32, 33])
+@pytest.mark.parametrize("samples", [1, 31, 32, 33, 127, 128, 129])
 def test_the_first_samples_of_a_batch_have_the_bits_of_the_whole(samples):
     xbar, x = everything()
     np.testing.assert_array_equal(xbar.mvm(x[:samples], child(0, "read")), xbar.mvm(x, child(0, "read"))[:samples])
@@ -516,9 +543,9 @@ def test_the_first_samples_of_a_batch_have_the_bits_of_the_whole(samples):
 def test_leading_axes_are_samples():
     xbar, x = everything()
     flat = xbar.mvm(x, child(0, "read"))
-    np.testing.assert_array_equal(xbar.mvm(x.reshape(4, 2, 5, 19), child(0, "read")), flat.reshape(4, 2, 5, 5))
+    np.testing.assert_array_equal(xbar.mvm(x.reshape(4, 3, 25, 19), child(0, "read")), flat.reshape(4, 3, 25, 15))
     np.testing.assert_array_equal(xbar.mvm(x[0], child(0, "read")), flat[0])
-    assert xbar.mvm(x[:0], child(0, "read")).shape == (0, 5)
+    assert xbar.mvm(x[:0], child(0, "read")).shape == (0, 15)
 
 
 def test_the_bits_of_a_read_do_not_depend_on_the_threads(on_threads):
@@ -531,7 +558,7 @@ PROGRAM = """
 import hashlib, numpy as np, imcsim
 spec = imcsim.load("sram8t_65nm").replace("adc.noise_lsb", 0.5).replace("adc.bits", 6)
 rng = imcsim.child(0, "threads")
-x, weights = rng.uniform(size=(100, 150)), rng.normal(size=(150, 10))
+x, weights = rng.uniform(size=(300, 150)), rng.normal(size=(150, 10))
 xbar = imcsim.manufacture(spec, weights.shape, 3).program(weights, rng).calibrate(x)
 steps = [xbar.calibrate(rng.uniform(size=(100, 150))).input_step for _ in range(10)]
 print(hashlib.sha256(xbar.mvm(x, rng).tobytes() + np.array(steps).tobytes()).hexdigest())
@@ -674,7 +701,7 @@ def test_steps_below_half_a_code_are_lost_however_many():
 
 def test_a_write_keeps_scale_step_ranges_and_die():
     xbar, _ = everything()
-    after = xbar.write(np.full((19, 5), -2.0), child(0, "write"))
+    after = xbar.write(np.full((19, 15), -2.0), child(0, "write"))
     assert (after.scale, after.input_step, after.ranges) == (xbar.scale, xbar.input_step, xbar.ranges)
     assert after.die is xbar.die
     assert (xbar.codes != after.codes).any()  # and the crossbar before the write is as it was
@@ -754,6 +781,6 @@ def test_another_shape_is_refused_with_the_one_that_is_right():
 def test_a_die_of_another_shape_or_array_is_refused():
     xbar, _ = everything()
     spec = xbar.die.spec
-    for die in (manufacture(spec, (19, 6), 1), manufacture(spec.replace("array.weight_bits", 5), (19, 5), 1)):
+    for die in (manufacture(spec, (19, 6), 1), manufacture(spec.replace("array.weight_bits", 5), (19, 15), 1)):
         with pytest.raises(SpecError, match="must have this crossbar's shape and array"):
             xbar.on_die(die)

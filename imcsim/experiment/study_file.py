@@ -197,11 +197,10 @@ def _axes(grid: Mapping[str, Any], design: Design, chip: Mapping[str, Any], prob
 def _axis_problems(path: str, values: Any, design: Design) -> Iterator[Problem]:
     known = [known for head in SWEPT for known in _paths(getattr(design, head), head)]
     if path not in known:
-        while isinstance(values, Mapping) and len(values) == 1:  # chip.adc.bits without its quotes
-            ((key, values),) = values.items()
-            path = f"{path}.{key}"
-        if path in known:
-            yield Problem(("grid", path), "a path is one key: put it in quotes", remedy=f'write "{path}" = [...]')
+        unquoted = [leaf for leaf in _leaves(path, values) if leaf in known]
+        for leaf in unquoted:
+            yield Problem(("grid", leaf), "a path is one key: put it in quotes", remedy=f'write "{leaf}" = [...]')
+        if unquoted:
             return
         yield Problem(("grid", path), "no such path to sweep", remedy=did_you_mean(path, known))
         return
@@ -347,6 +346,15 @@ def _nested(path: str, value: Any) -> dict[str, Any]:
     for key in reversed(path.split(".")):
         value = {key: value}
     return dict(value)
+
+
+def _leaves(path: str, values: Any) -> Iterator[str]:
+    """The dotted paths of the values in nested tables."""
+    if not isinstance(values, Mapping):
+        yield path
+        return
+    for key, value in values.items():
+        yield from _leaves(f"{path}.{key}", value)
 
 
 def _merge(into: dict[str, Any], changes: Mapping[str, Any]) -> None:

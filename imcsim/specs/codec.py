@@ -48,11 +48,21 @@ def parse_toml(text: str) -> dict[str, Any]:
     if _LONG_KEY.search(text):
         raise SpecError.of((), f"a key of more than {MAX_NESTING} parts")
     try:
-        return tomllib.loads(text)
+        table = tomllib.loads(text)
     except ValueError as error:  # an integer of thousands of digits is one, too
         raise SpecError.of((), f"not valid TOML: {error}") from None
     except RecursionError:
         raise SpecError.of((), "not valid TOML: nested too deeply") from None
+    level: list[Any] = [table]
+    for _ in range(MAX_NESTING):
+        level = [item for value in level for item in _inside(value) if isinstance(item, (dict, list))]
+    if level:
+        raise SpecError.of((), f"not valid TOML: nested too deeply, beyond {MAX_NESTING} levels")
+    return table
+
+
+def _inside(value: Any) -> list[Any]:
+    return list(value.values()) if isinstance(value, dict) else list(value)
 
 
 def build(cls: type[T], table: Mapping[str, Any], path: tuple[str, ...], problems: list[Problem]) -> T | None:

@@ -231,7 +231,7 @@ def test_exactly_the_integers_of_the_closed_range_are_bits_of_an_adc(bits):
     if 1 <= bits <= 16:
         assert UniformADC(bits=bits).bits == bits
     else:
-        with pytest.raises(SpecError, match="bits = .*: must be an integer from 1 to 16"):
+        with pytest.raises(SpecError, match=r"bits = .*: must be an integer from 1 to 16"):
             UniformADC(bits=bits)
 
 
@@ -240,7 +240,7 @@ def test_exactly_the_numbers_of_the_closed_range_are_a_mismatch(sigma):
     if 0 <= sigma <= 2:
         assert SramCell(mismatch_sigma_rel=sigma).mismatch_sigma_rel == sigma
     else:
-        with pytest.raises(SpecError, match="mismatch_sigma_rel = .*: must be a finite number from 0 to 2"):
+        with pytest.raises(SpecError, match=r"mismatch_sigma_rel = .*: must be a finite number from 0 to 2"):
             SramCell(mismatch_sigma_rel=sigma)
 
 
