@@ -181,7 +181,7 @@ def _axes(grid: Mapping[str, Any], design: Design, chip: Mapping[str, Any], prob
     if not grid:
         example = 'for one, "chip.adc.bits" = [4, 6, 8]'
         problems.append(Problem(("grid",), "is empty: a study sweeps at least one path", remedy=example))
-    problems.extend(_conflicts(list(grid), chip))
+    problems.extend(_conflicts([path for path, values in grid.items() if not isinstance(values, Mapping)], chip))
     axes = []
     for path, values in grid.items():
         found = list(_axis_problems(path, values, design))

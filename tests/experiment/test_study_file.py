@@ -624,7 +624,6 @@ def test_a_path_without_its_quotes_is_told_to_be_quoted(problems):
     assert '"chip.adc.bits"' in told
 
 
-@pytest.mark.xfail(strict=True, reason="study_file._axis_problems follows the nested table while it has one key")
 def test_every_path_without_its_quotes_is_told_to_be_quoted(problems):
     told = problems(sweeping("chip.adc.bits = [4, 6]", "chip.dac.bits = [4, 6]", '"chip.array.rows" = [32, 64]'))
     assert len(told) == 2
