@@ -536,6 +536,18 @@ def test_plot_of_a_study_that_asks_for_none_is_refused(here, imcsim):
     assert_refused(imcsim("plot", "out"), "asks for no plot")
 
 
+@pytest.mark.xfail(strict=True, reason="folder._identity holds the plot: with it the study is another, computed anew")
+def test_a_study_is_given_a_plot_later_as_the_error_advises(here, imcsim):
+    (here / "study.toml").write_text(STUDY[: STUDY.index("[plot]")])
+    assert imcsim("run", "study.toml", "--out", "out")[0] == DONE
+    assert "give its file a [plot] and run it again" in imcsim("plot", "out")[2]
+    (here / "study.toml").write_text(STUDY)
+    code, out, _ = imcsim("run", "study.toml", "--out", "out", "--json")
+    assert code == DONE
+    assert json.loads(out)["reused"] == 4
+    assert {path.name for path in (here / "out").iterdir()} >= FIGURES
+
+
 def test_plot_into_a_file_is_refused(copy, imcsim):
     assert_refused(imcsim("plot", "out", "--out", "study.toml"), "study.toml")
 
@@ -619,11 +631,6 @@ def test_a_study_h5_of_another_make_is_bad_data(copy, imcsim, change):
     assert_refused(imcsim("show", "out"), "study.h5: is not a study.h5 of imcsim", code=BAD_DATA)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=(KeyError, ValueError, IndexError, TypeError, MemoryError),
-    reason="table.read_table checks neither the attributes nor the shapes and types of the columns",
-)
 @pytest.mark.parametrize(
     "change",
     [
@@ -683,7 +690,6 @@ def test_a_damaged_byte_of_a_study_h5_is_bad_data_or_does_no_harm(finished, here
     assert shown(damaged, here) <= {str(DONE), str(BAD_DATA)}
 
 
-@pytest.mark.slow
 def test_a_damaged_heap_of_texts_is_bad_data_and_not_a_command_without_end(finished, here):
     damaged = bytearray((finished / "study.h5").read_bytes())
     # the global heap: a head of 16 bytes, then objects: number, references, reserved, size, their bytes to full eights

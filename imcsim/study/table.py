@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from imcsim.study.summary import Row, Summary, format_summary
 
 __all__ = ["StudyTable", "format_summary", "read_table"]
 
+MAX_ROWS = 10_000_000
 _REPLICATES = ("training", "die", "read")
 
 
@@ -78,6 +80,7 @@ def read_table(path: Path) -> StudyTable:
             axes = tuple(json.loads(attributes["swept"]))
             names = (*axes, *_REPLICATES, "accuracy", "accuracy_float", "status")
             columns = {name: _column(file, name) for name in names}
+        _check(attributes, columns)
         plot = PlotSpec(**json.loads(attributes["plot"])) if attributes["plot"] else None
         return StudyTable(axes, columns, attributes, plot)
     except (OSError, KeyError, ValueError, TypeError, AttributeError, RuntimeError) as error:
@@ -89,12 +92,34 @@ def read_table(path: Path) -> StudyTable:
         ) from error
 
 
+def _check(attributes: Mapping[str, Any], columns: Mapping[str, NDArray[Any]]) -> None:
+    """Raise ValueError where the content is not that of a study, whatever its hash says."""
+    if not isinstance(attributes["name"], str) or not isinstance(attributes["chance"], float):
+        raise ValueError("its name or chance is wrong")
+    points = len(columns["accuracy"])
+    for name, kinds in {
+        "accuracy": "f",
+        "accuracy_float": "f",
+        "status": "u",
+        **dict.fromkeys(_REPLICATES, "i"),
+    }.items():
+        if columns[name].dtype.kind not in kinds:
+            raise ValueError(f"{name} is of type {columns[name].dtype}")
+    if any(len(column) != points for column in columns.values()) or points == 0:
+        raise ValueError("its columns differ in length")
+    counts = [int(columns[name].max()) + 1 for name in _REPLICATES]
+    if min(int(columns[name].min()) for name in _REPLICATES) < 0 or points % math.prod(counts):
+        raise ValueError("its replicates are not those of a study")
+
+
 def _column(file: Any, name: str) -> NDArray[Any]:
     import h5py
 
     if not isinstance(file.get(name, getlink=True), h5py.HardLink):
         raise ValueError(f"{name} is a link")  # never followed: it could lead to any other file
     dataset = file[name]
+    if len(dataset.shape) != 1 or dataset.shape[0] > MAX_ROWS:
+        raise ValueError(f"{name} has the shape {dataset.shape}")
     if dataset.dtype.kind == "O":
         return np.array(dataset.asstr()[()], dtype=np.str_)
     return np.asarray(dataset[()])
