@@ -107,6 +107,7 @@ def _run(options: argparse.Namespace) -> int:
     from imcsim.study.table import read_table
 
     plan = read_study(options.study, options.set, quick=options.quick)
+    _warn(plan)
     folder: Path = options.out or Path("results") / plan.name
     with _progress(plan) as progress:
         outcome = run(plan, folder, evaluate, progress)
@@ -134,6 +135,7 @@ def _check(options: argparse.Namespace) -> int:
     from imcsim.experiment.study_file import read_study
 
     plan = read_study(options.study, options.set, quick=options.quick)
+    _warn(plan)
     count = plan.replicates
     if options.json:
         print(json.dumps({"config": plan.config, "points": len(plan.points)}, indent=1))
@@ -254,6 +256,11 @@ def _doctor(options: argparse.Namespace) -> int:
 
 
 # Helpers
+
+
+def _warn(plan: Plan) -> None:
+    for warning in plan.warnings:
+        print(f"imcsim: note: {warning}", file=sys.stderr)
 
 
 def _study_file(folder: Path) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,10 +15,9 @@ from imcsim import cells
 from imcsim.converters import adc as adcs
 from imcsim.converters import dac as dacs
 from imcsim.errors import CapabilityError, SpecError
-from imcsim.kernels.column import Column, Converters
+from imcsim.kernels.column import Column, Converters, static_transfer
 from imcsim.kernels.frozen import ADC_GAIN, ADC_OFFSET, CELL_MISMATCH, frozen_normals
 from imcsim.kernels.mvm import shift_and_add
-from imcsim.kernels.reference import transfer
 from imcsim.mapping import Layout, cell_bits, layout, quantise_weights, weight_scale
 from imcsim.reads import Arrays, conversions, prepare
 from imcsim.rng import draw_key
@@ -50,6 +50,8 @@ class Die:
         """
         del rng
         weights = _finite(weights, self.shape, "weights")
+        if not math.isfinite(now_s):
+            raise SpecError.of("now_s", "must be a finite time", given=str(now_s))
         spec = self.spec
         scale = weight_scale(weights, spec.array)
         codes = quantise_weights(weights, scale, spec.array.weight_bits)
@@ -64,8 +66,10 @@ def manufacture(spec: ChipSpec, shape: tuple[int, int], key: int) -> Die:
     Mismatch is a function of (key, tile, polarity, slice, row, column) alone: a cell of a die is the same whatever is
     programmed, however often, and however many bits the weights or the ADC have.
     """
-    plan = layout(spec.array)
+    if not 0 <= key < 2**64:
+        raise SpecError.of("key", "must be an integer of 64 bits, at least 0", given=str(key))
     tiles = _tiles(spec, shape)
+    plan = layout(spec.array)
 
     def normals(source: int, rows: int) -> Array:
         where = (tiles, rows, plan.polarities, plan.slices, shape[1], spec.array.cols)
@@ -120,9 +124,11 @@ class Crossbar:
 
     def on_die(self, die: Die) -> Crossbar:
         """The same codes, input step and ranges on another die of the same design."""
-        if die.shape != self.die.shape or die.spec.array != self.die.spec.array:
+        if die.shape != self.die.shape or die.spec != self.die.spec:
             raise SpecError.of(
-                "die", "must have this crossbar's shape and array", given=f"{die.shape}, {die.spec.array}"
+                "die",
+                "must be of this crossbar's design and shape",
+                given=f"a die of shape {die.shape}" + (", another design" if die.spec != self.die.spec else ""),
             )
         return dataclasses.replace(self, die=die)
 
@@ -213,7 +219,7 @@ class Crossbar:
                 for first, last in _row_tiles(die)
             ]
             value, where = np.unique(np.concatenate([v for v, _ in sums]), return_inverse=True)
-            values.append(transfer(value.astype(np.float64) + column.pedestal, column))
+            values.append(static_transfer(value.astype(np.float64) + column.pedestal, column))
             counts.append(np.bincount(where, np.concatenate([n for _, n in sums])))
         return values, counts
 
@@ -229,11 +235,16 @@ class Crossbar:
         return samples.reshape(-1, rows)
 
     def _check_time(self, now_s: float) -> None:
-        if not now_s >= self.written_s:
+        if not self.written_s <= now_s < math.inf:
             raise SpecError.of("now_s", f"must not lie before the last write, at {self.written_s} s", given=str(now_s))
 
 
 def _tiles(spec: ChipSpec, shape: tuple[int, int]) -> int:
+    """How many tiles the rows of a matrix take; SpecError where `shape` is none of a matrix."""
+    if len(shape) != 2 or min(shape) < 1:
+        raise SpecError.of("shape", "must be (rows, cols), each at least 1", given=str(shape))
+    if -(-shape[1] // spec.array.cols) >= 2**16:
+        raise SpecError.of("shape", f"takes more than 65535 arrays of {spec.array.cols} columns", given=str(shape))
     return -(-shape[0] // spec.array.rows)
 
 

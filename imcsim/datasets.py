@@ -35,7 +35,7 @@ class DataSet:
         """The samples and labels of the training part, then of the test part."""
         return self.x_train, self.y_train, self.x_test, self.y_test
 
-    @property
+    @functools.cached_property
     def sha256(self) -> str:
         """The hexadecimal digest of the four arrays, shapes and values; the same on every machine."""
         digest = hashlib.sha256()

@@ -26,7 +26,6 @@ from imcsim.study.table import StudyTable
 Floats = NDArray[np.float64]
 Draw = Callable[[Summary, Axes], Axes]
 
-CSV = "accuracy_vs_bits.csv"
 KINDS: dict[str, dict[str, Any]] = {"png": {}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}  # without dates
 
 STYLE: dict[Any, Any] = {
@@ -142,14 +141,12 @@ def save(figure: Figure, stem: Path) -> list[Path]:
 
 
 def study_figures(table: StudyTable, folder: Path) -> list[Path]:
-    """Draw the plot that the study asks for into `folder`, and write its numbers as CSV beside it: the paths written.
+    """Draw the plot that the study asks for, if any, into `folder`, its numbers as CSV beside it: the paths written.
 
     Where more is swept than x and series, each combination of the rest has figures of its own, numbered; a combination
     without a single result has none.
     """
-    if table.plot is None:
-        return []
-    paths = [folder / CSV]
+    paths = [folder / _csv(table)]
     table.write_csv(paths[0])
     for stem, draw, part in _figures(table):
         paths += save(_figure(draw, part), folder / stem)
@@ -158,9 +155,13 @@ def study_figures(table: StudyTable, folder: Path) -> list[Path]:
 
 def figures_are_current(table: StudyTable, folder: Path, results: Path) -> bool:
     """Whether everything that study_figures would write is in `folder`, none of it older than the file `results`."""
-    names = [f"{stem}.{kind}" for stem, _, _ in _figures(table) for kind in KINDS] + [CSV] * (table.plot is not None)
+    names = [f"{stem}.{kind}" for stem, _, _ in _figures(table) for kind in KINDS] + [_csv(table)]
     paths = [folder / name for name in names]
     return all(path.exists() and path.stat().st_mtime_ns >= results.stat().st_mtime_ns for path in paths)
+
+
+def _csv(table: StudyTable) -> str:
+    return f"{table.plot.kind if table.plot else 'summary'}.csv"
 
 
 def _figures(table: StudyTable) -> Iterator[tuple[str, Draw, Summary]]:

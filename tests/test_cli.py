@@ -536,7 +536,6 @@ def test_plot_of_a_study_that_asks_for_none_is_refused(here, imcsim):
     assert_refused(imcsim("plot", "out"), "asks for no plot")
 
 
-@pytest.mark.xfail(strict=True, reason="folder._identity holds the plot: with it the study is another, computed anew")
 def test_a_study_is_given_a_plot_later_as_the_error_advises(here, imcsim):
     (here / "study.toml").write_text(STUDY[: STUDY.index("[plot]")])
     assert imcsim("run", "study.toml", "--out", "out")[0] == DONE

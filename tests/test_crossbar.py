@@ -778,9 +778,12 @@ def test_another_shape_is_refused_with_the_one_that_is_right():
         xbar.write(np.ones(4), rng)
 
 
-def test_a_die_of_another_shape_or_array_is_refused():
+def test_a_die_of_another_shape_or_design_is_refused():
     xbar, _ = everything()
     spec = xbar.die.spec
-    for die in (manufacture(spec, (19, 6), 1), manufacture(spec.replace("array.weight_bits", 5), (19, 15), 1)):
-        with pytest.raises(SpecError, match="must have this crossbar's shape and array"):
+    shape = xbar.die.shape
+    others = {"array.weight_bits": 5, "dac.bits": 1, "adc.bits": 2, "cell.read_noise_rel": 0.2}
+    dies = [manufacture(spec.replace(path, value), shape, 1) for path, value in others.items()]
+    for die in (manufacture(spec, (19, 6), 1), *dies):
+        with pytest.raises(SpecError, match="must be of this crossbar's design and shape"):
             xbar.on_die(die)

@@ -327,8 +327,9 @@ def test_other_axes_get_a_figure_for_each_combination(tmp_path):
     assert "cell mismatch (sigma / unit current) = 0" in (tmp_path / "accuracy_vs_bits_1.svg").read_text()
 
 
-def test_a_study_without_a_plot_has_no_figures(tmp_path):
-    assert plots.study_figures(Table(dataclasses.replace(summary_of(saturating), plot=None)), tmp_path) == []
+def test_a_study_without_a_plot_has_its_numbers_and_no_figures(tmp_path):
+    table = Table(dataclasses.replace(summary_of(saturating), plot=None))
+    assert plots.study_figures(table, tmp_path) == [tmp_path / "summary.csv"]
 
 
 def test_drawing_changes_no_global_setting(ax, tmp_path):

@@ -18,9 +18,18 @@ from imcsim.experiment.evaluate import cell_config
 from imcsim.network.mlp import NetworkSpec
 from imcsim.specs.cells import ALTERNATIVES, DERIVES_MISMATCH
 from imcsim.specs.chip import ChipSpec
-from imcsim.specs.codec import build, format_toml, format_value, overlaid, parse_toml, read_toml, to_table
+from imcsim.specs.codec import (
+    DEFAULT_KINDS,
+    build,
+    format_toml,
+    format_value,
+    overlaid,
+    parse_toml,
+    read_toml,
+    to_table,
+)
 from imcsim.specs.fields import Spec, fields_of
-from imcsim.specs.library import load
+from imcsim.specs.library import is_path, load, read_device
 from imcsim.study.plan import Axis, Cell, Plan, PlotSpec, Replicates, plot_problems
 from imcsim.training import TrainingSpec
 
@@ -86,8 +95,10 @@ def _plan(table: Mapping[str, Any], folder: Path, problems: list[Problem]) -> Pl
     axes: list[Axis] = []
     if isinstance(table.get("grid", {}), Mapping):
         stand_in = design or Design(**{**parts, "dataset": datasets.NAMES[0], "network": NetworkSpec(hidden=())})
+        before = len(problems)
         axes = _axes(sections["grid"], stand_in, sections["chip"], problems)
-        problems.extend(plot_problems(plot, list(sections["grid"])))
+        if len(problems) == before:
+            problems.extend(plot_problems(plot, list(sections["grid"])))
     if problems or design is None or replicates is None:
         return None
     points = math.prod([len(axis.values) for axis in axes] + list(to_table(replicates).values()))
@@ -95,12 +106,13 @@ def _plan(table: Mapping[str, Any], folder: Path, problems: list[Problem]) -> Pl
         remedy = "sweep fewer values, or repeat them less"
         problems.append(Problem(("replicates",), f"at most {MAX_POINTS} points a study", f"{points} points", remedy))
         return None
-    return _assembled(str(name), table, design, axes, replicates, plot, problems)
+    return _assembled(str(name), table, folder, design, axes, replicates, plot, problems)
 
 
 def _assembled(
     name: str,
     table: Mapping[str, Any],
+    folder: Path,
     design: Design,
     axes: Sequence[Axis],
     replicates: Replicates,
@@ -132,10 +144,34 @@ def _assembled(
             dataset_sha256=data.sha256,
             chance=1.0 / data.classes,
             plot=plot,
+            warnings=tuple(_outside_valid(table["chip"]["device"], folder, design, axes)),
         )
     except SpecError as error:
         problems.extend(error.problems)
         return None
+
+
+def _outside_valid(device: str, folder: Path, design: Design, axes: Sequence[Axis]) -> Iterator[str]:
+    """A sentence for each number of the chip that leaves the range in which the device model believes it."""
+    notes = read_device(folder / device if is_path(device) else device).notes
+    swept = {axis.path: axis.values for axis in axes}
+    for path, note in notes.items():
+        values = swept.get(f"chip.{path}", [_at(design.chip, path)])
+        out = [
+            v for v in values if note.valid and isinstance(v, (int, float)) and not note.valid[0] <= v <= note.valid[1]
+        ]
+        if out and note.valid:
+            low, high = note.valid
+            shown = ", ".join(f"{value:g}" for value in out)
+            yield f"chip.{path} = {shown} lies outside {low:g} to {high:g} {note.unit}, where {device} is believed"
+
+
+def _at(spec: Spec, path: str) -> Any:
+    """The value at a dotted path of a spec; None where it has no such field."""
+    value: Any = spec
+    for key in path.split("."):
+        value = getattr(value, key, None)
+    return value
 
 
 def _without_set_aside(design: Design, axes: Sequence[Axis]) -> dict[str, Any]:
@@ -144,7 +180,7 @@ def _without_set_aside(design: Design, axes: Sequence[Axis]) -> dict[str, Any]:
     for axis in axes:
         head, _, name = axis.path.rpartition(".")
         if head == "chip.cell":
-            for other in design.chip.cell.overriding(name):
+            for other in design.chip.cell.overriding(name, None):
                 chip["cell"].pop(other, None)
     return chip
 
@@ -158,7 +194,7 @@ def _device(table: Mapping[str, Any], folder: Path, problems: list[Problem]) -> 
         problems.append(Problem(("chip", "device"), allowed, given, "`imcsim devices` lists the models"))
         return None
     try:
-        return load(folder / device if device.endswith(".toml") else device)
+        return load(folder / device if is_path(device) else device)
     except SpecError as error:
         # what is wrong with a file says where itself; a wrong name stands here
         problems.extend(p if p.source else p.within("chip", "device") for p in error.problems)
@@ -181,13 +217,14 @@ def _axes(grid: Mapping[str, Any], design: Design, chip: Mapping[str, Any], prob
     if not grid:
         example = 'for one, "chip.adc.bits" = [4, 6, 8]'
         problems.append(Problem(("grid",), "is empty: a study sweeps at least one path", remedy=example))
-    problems.extend(_conflicts([path for path, values in grid.items() if not isinstance(values, Mapping)], chip))
+    listed = [path for path, values in grid.items() if not isinstance(values, Mapping)]
+    problems.extend(_conflicts(listed, chip, list(_paths(design.chip, "chip"))))
     axes = []
     for path, values in grid.items():
         found = list(_axis_problems(path, values, design))
         if not found:
             try:
-                axes.append(Axis(path, tuple(values)))
+                axes.append(Axis(path, tuple(_canonical(design, path, value) for value in values)))
             except SpecError as error:
                 found = list(error.problems)
         problems.extend(found)
@@ -202,7 +239,10 @@ def _axis_problems(path: str, values: Any, design: Design) -> Iterator[Problem]:
             yield Problem(("grid", leaf), "a path is one key: put it in quotes", remedy=f'write "{leaf}" = [...]')
         if unquoted:
             return
-        yield Problem(("grid", path), "no such path to sweep", remedy=did_you_mean(path, known))
+        remedy = did_you_mean(path, known)
+        if path == "chip.device":
+            remedy = "a device is not swept; sweep the fields of chip.cell, or run a study a device (--set, --out)"
+        yield Problem(("grid", path), "no such path to sweep", remedy=remedy)
         return
     if not isinstance(values, list) or not values:
         yield Problem(("grid", path), "must be a list of at least one value", given=format_value(values))
@@ -221,7 +261,18 @@ def _axis_problems(path: str, values: Any, design: Design) -> Iterator[Problem]:
                 yield Problem(("grid", where), allowed, given=format_value(value), remedy=problem.remedy)
 
 
-def _conflicts(paths: Sequence[str], chip: Mapping[str, Any]) -> Iterator[Problem]:
+def _canonical(design: Design, path: str, value: Any) -> Any:
+    """A swept value as its field holds it: 0 and 0.0 for a float are one, in the results' file as in the spec."""
+    head, _, name = path.rpartition(".")
+    spec = _at(design, head)
+    field = next(field for field in fields_of(type(spec)) if field.name == name)
+    if field.specs:  # a whole component: its kind is part of what it is
+        return {"kind": DEFAULT_KINDS[name], **value} if name in DEFAULT_KINDS else value
+    converted, _ = field.checked(value)
+    return list(converted) if isinstance(converted, tuple) else converted
+
+
+def _conflicts(paths: Sequence[str], chip: Mapping[str, Any], known: Sequence[str]) -> Iterator[Problem]:
     for outer in paths:
         for inner in paths:
             if inner.startswith(outer + "."):
@@ -233,7 +284,7 @@ def _conflicts(paths: Sequence[str], chip: Mapping[str, Any]) -> Iterator[Proble
     given = isinstance(cell, Mapping) and "mismatch_sigma_rel" in cell
     for name in DERIVES_MISMATCH:
         path = f"chip.cell.{name}"
-        if path in paths and (mismatch in paths or (given and name in ALTERNATIVES)):
+        if path in paths and path in known and (mismatch in paths or (given and name in ALTERNATIVES)):
             allowed = f"cannot be swept together with a given {mismatch}, which is derived from it"
             yield Problem(("grid", path), allowed, remedy="sweep or give one of the two")
 
@@ -279,7 +330,7 @@ def _parse_setting(text: str, problems: list[Problem]) -> tuple[tuple[str, ...],
             problems.append(Problem((".".join(keys),), "is not a TOML value", given=value, source="--set"))
             return None
         parsed = value.strip()
-    if keys == ("chip", "device") and isinstance(parsed, str) and parsed.endswith(".toml"):
+    if keys == ("chip", "device") and isinstance(parsed, str) and is_path(parsed):
         parsed = str(Path(parsed).absolute())  # typed at a prompt: relative to where one stands, not to the study
     return keys, parsed
 
@@ -289,7 +340,11 @@ def _apply(table: dict[str, Any], keys: tuple[str, ...], value: Any, problems: l
     grid = table.get("grid")
     if isinstance(grid, dict):
         if path in grid:
-            grid[path] = [value]
+            if isinstance(value, list) and all(isinstance(old, (int, float, str)) for old in grid[path]):
+                remedy = f"to sweep other values, set grid.{path}={format_value(value)}"
+                problems.append(Problem(keys, "must be one value", format_value(value), remedy))
+            else:
+                grid[path] = [value]
             return
         unheard = [f"chip.cell.{other}" for other in ALTERNATIVES.get(keys[-1], ()) if keys[:-1] == ("chip", "cell")]
         for swept in grid:

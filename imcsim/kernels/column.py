@@ -60,6 +60,13 @@ class Column(NamedTuple):
         )
 
 
+def static_transfer(v: Any, column: Column) -> Any:
+    """What a column makes of noise-free values v, any shape, pedestal included: droop, then the swing; float64."""
+    if column.droop > 0:
+        v = -np.expm1(-column.droop * v) / column.droop  # as in read_column
+    return np.minimum(v, column.swing)
+
+
 class Converters(NamedTuple):
     """The ADCs of the columns: code = clip(rint(v scale + shift), 0, max_code), v in MAC units; noise in LSB.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numba as nb
 import numpy as np
 
@@ -14,7 +16,7 @@ ADC_GAIN = 1
 ADC_OFFSET = 2
 
 
-@parallel_kernel
+@parallel_kernel(lambda *args: 10 * math.prod(args[2:7]))
 def frozen_normals(key, source, row_tiles, rows, polarities, slices, columns, tile_columns):
     """Normals of every place: (row_tiles, rows, polarities, slices, columns) float32.
 

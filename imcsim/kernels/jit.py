@@ -52,16 +52,35 @@ def kernel(function: Function) -> Function:
     return _compile(function, cache=True)
 
 
-def parallel_kernel(function: Function) -> Function:
-    """Compile a kernel whose `prange` iterations run on all threads, and let one such kernel run at a time."""
-    compiled = _compile(function, cache=True, parallel=True)
+# Elementary steps below which the threads are not worth waking: about a millisecond's work.
+_SMALL = 1_000_000
 
-    @functools.wraps(function)
-    def locked(*args: Any) -> Any:
-        with _PARALLEL:
-            return compiled(*args)
 
-    return locked
+def parallel_kernel(work: Callable[..., int]) -> Callable[[Function], Function]:
+    """Compile a kernel whose `prange` iterations run on all threads, and let one such kernel run at a time.
+
+    `work` estimates the elementary steps of a call from its arguments; small ones run on one thread. The bits do not
+    depend on it.
+    """
+
+    def decorate(function: Function) -> Function:
+        compiled = _compile(function, cache=True, parallel=True)
+
+        @functools.wraps(function)
+        def locked(*args: Any) -> Any:
+            with _PARALLEL:
+                threads = numba.get_num_threads()
+                if threads == 1 or work(*args) >= _SMALL:
+                    return compiled(*args)
+                numba.set_num_threads(1)
+                try:
+                    return compiled(*args)
+                finally:
+                    numba.set_num_threads(threads)
+
+        return locked
+
+    return decorate
 
 
 def _compile(function: Function, *, cache: bool, parallel: bool = False) -> Function:

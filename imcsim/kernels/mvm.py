@@ -21,7 +21,7 @@ _BLOCK = 128  # samples that an iteration owns: enough to earn the building of t
 _EXACT = 2.0**24  # integers below it are exact in float32
 
 
-@parallel_kernel
+@parallel_kernel(lambda codes, *sizes: codes.size * sizes[-1])
 def table_rows(codes, tiles, used, rows, cycles):
     """Which table row each group of 4 inputs picks: (samples, inputs) int64 -> (samples, tiles, cycles, rows / 4).
 
@@ -79,7 +79,7 @@ def sum_slabs(picks, sample, samples, states, tile, column, table, sums):
                         add_sum(table, flat, at + cycle * groups, out, to)
 
 
-@parallel_kernel
+@parallel_kernel(lambda picks, states, *_: picks.size * states.shape[2] // 4)
 def bit_serial_read(picks, states, grid, variances, variance_grid, column, adc, cycle_weights, key):
     """Read bit by bit: picks (samples, tiles, cycles, groups) -> (samples, columns) float64.
 
@@ -141,7 +141,7 @@ def bit_serial_read(picks, states, grid, variances, variance_grid, column, adc, 
     return out
 
 
-@parallel_kernel
+@parallel_kernel(lambda codes, states, *_: codes.size * states.shape[2])
 def one_shot_read(codes, states, variances, column, adc, key):
     """Read in one cycle: codes (samples, tiles, rows) int64 -> (samples, columns) float64.
 
@@ -178,7 +178,7 @@ def one_shot_read(codes, states, variances, column, adc, key):
     return out
 
 
-@parallel_kernel
+@parallel_kernel(lambda sums, *_: sums.size)
 def shift_and_add(sums, worth, lsb, constant):
     """Recombine sums (samples, polarities, slices, cols) of ADC codes -> (samples, cols) float64.
 

@@ -14,7 +14,7 @@ def least_squares_step(sizes: Array, top: int) -> float:
 
     By a search over 160 steps from 1/20 of max(v) / top to all of it, then with the codes held the exact least squares.
     """
-    values = sizes.ravel().astype(np.float64)
+    values, counts = np.unique(sizes.astype(np.float64), return_counts=True)  # of pixels, say, a handful differ
     largest = float(values.max(initial=0.0))
     if largest == 0.0:
         return 0.0
@@ -23,9 +23,10 @@ def least_squares_step(sizes: Array, top: int) -> float:
     for step in candidates:
         codes = np.minimum(np.rint(values / step), top)
         # summed by numpy: a BLAS would sum in an order that depends on its threads
-        refined = float((values * codes).sum() / (codes * codes).sum()) if codes.any() else float(step)
+        refined = float((counts * values * codes).sum() / (counts * codes * codes).sum()) if codes.any() else step
         for candidate in (float(step), refined):
-            error = float(np.square(values - candidate * np.minimum(np.rint(values / candidate), top)).sum())
+            lost = values - candidate * np.minimum(np.rint(values / candidate), top)
+            error = float((counts * lost * lost).sum())
             if error < least:
                 best, least = candidate, error
     return float(best)

@@ -22,7 +22,7 @@ class NetworkSpec(Spec):
     """A perceptron with `hidden` units in each hidden layer, none for a linear classifier."""
 
     kind: Literal["mlp"] = "mlp"
-    hidden: tuple[int, ...] = limited(low=1)
+    hidden: tuple[int, ...] = limited(low=1, high=100_000)
     activation: Literal["relu", "tanh", "sigmoid"] = "relu"
 
 

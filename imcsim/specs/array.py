@@ -12,7 +12,8 @@ from imcsim.specs.fields import Spec, limited
 class ArraySpec(Spec):
     """Arrays of `rows` x `cols` one-bit cells; every bit slice and polarity of the weights has arrays of its own.
 
-    A larger weight matrix is cut into tiles, each row tile converted by itself and summed digitally.
+    A larger weight matrix is cut into tiles, each row tile converted by itself and summed digitally. Columns do not act
+    on each other, so that `cols` decides only which cell of a die a weight comes to lie on.
     """
 
     rows: int = limited(128, low=1, high=1024)

@@ -51,8 +51,8 @@ class SramDischargeCell(Spec):
         if (self.sigma_vt_V is None) == (self.mismatch_sigma_rel is None):
             yield Problem(
                 ("mismatch_sigma_rel",),
-                "give either sigma_vt_V, from which it is derived, or the value itself",
-                given="neither" if self.sigma_vt_V is None else "both",
+                "give either sigma_vt_V, from which it is derived, or the value itself: "
+                + ("neither is given" if self.sigma_vt_V is None else "both are given"),
             )
         if self.droop_per_V * self.swing_V > 0.6 * (1 + 1e-9):
             yield Problem(
@@ -63,7 +63,8 @@ class SramDischargeCell(Spec):
         if self.sigma_t_pulse_s > self.t_pulse_s:
             yield Problem(("sigma_t_pulse_s",), "must be at most t_pulse_s", given=str(self.sigma_t_pulse_s))
 
-    def overriding(self, name: str) -> dict[str, Any]:
+    def overriding(self, name: str, value: Any) -> dict[str, Any]:
+        del value
         return _set_aside(self, name)
 
 
@@ -88,11 +89,12 @@ class SramCapacitorCell(Spec):
         if (self.kappa_sqrtF is None) == (self.mismatch_sigma_rel is None):
             yield Problem(
                 ("mismatch_sigma_rel",),
-                "give either kappa_sqrtF, from which it is derived, or the value itself",
-                given="neither" if self.kappa_sqrtF is None else "both",
+                "give either kappa_sqrtF, from which it is derived, or the value itself: "
+                + ("neither is given" if self.kappa_sqrtF is None else "both are given"),
             )
 
-    def overriding(self, name: str) -> dict[str, Any]:
+    def overriding(self, name: str, value: Any) -> dict[str, Any]:
+        del value
         return _set_aside(self, name)
 
 

@@ -17,7 +17,7 @@ MAX_NESTING = 32
 _PART = r"""(?:[A-Za-z0-9_-]++|"[^"\n]*+"|'[^'\n]*+')"""
 _LONG_KEY = re.compile(rf"(?<![A-Za-z0-9_-]){_PART}(?:[ \t]*+\.[ \t]*+{_PART}){{{MAX_NESTING},}}")
 
-# The kind that a component's table means when it names none; a cell stays what it is.
+# The kind that a component's table means when it names none and the component does not have such fields.
 DEFAULT_KINDS = {"adc": "uniform", "dac": "bit_serial"}
 
 T = TypeVar("T", bound=Spec)
@@ -26,7 +26,8 @@ T = TypeVar("T", bound=Spec)
 def read_toml(path: Path) -> dict[str, Any]:
     """The content of a TOML file; SpecError where there is none, or it is not TOML."""
     try:
-        raw = path.read_bytes()
+        with path.open("rb") as file:
+            raw = file.read(MAX_BYTES + 1)  # no more of it: it may have no end
     except FileNotFoundError:
         raise SpecError.of((), "no such file", source=str(path)) from None
     except ValueError as error:  # a name that no file can have
@@ -34,7 +35,7 @@ def read_toml(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise SpecError.of((), f"cannot be read: {error.strerror}", source=str(path)) from None
     if len(raw) > MAX_BYTES:
-        raise SpecError.of((), f"is larger than {MAX_BYTES} bytes", given=f"{len(raw)} bytes", source=str(path))
+        raise SpecError.of((), f"is larger than {MAX_BYTES} bytes", source=str(path))
     try:
         return parse_toml(raw.decode("utf-8-sig"))  # some editors put a mark first
     except UnicodeDecodeError:
@@ -113,7 +114,8 @@ def choose(field: Field, table: Mapping[str, Any], path: tuple[str, ...], proble
 def overlaid(spec: T, changes: Mapping[str, Any], path: tuple[str, ...], problems: list[Problem]) -> T | None:
     """`spec` with the nested table `changes` laid over it, or None, having added to `problems` what is wrong.
 
-    A component's table of the same kind changes the fields it names; of another kind it replaces the component.
+    A component's table of the same kind changes the fields it names; of another kind it replaces the component. One
+    that names no kind means the kind that the component has, or the default kind where that lacks the fields.
     """
     before = len(problems)
     fields = {field.name: field for field in fields_of(type(spec))}
@@ -122,7 +124,10 @@ def overlaid(spec: T, changes: Mapping[str, Any], path: tuple[str, ...], problem
         field = fields.get(key)
         if field is not None and field.specs and isinstance(value, Mapping):
             current = getattr(spec, key)
-            named = {"kind": DEFAULT_KINDS.get(key, kind_of(type(current))), **value}
+            # without a kind it stays what it is, if that has such fields
+            stays = value.keys() <= {inner.name for inner in fields_of(type(current))}
+            kind = kind_of(type(current)) if stays else DEFAULT_KINDS.get(key, kind_of(type(current)))
+            named = {"kind": kind, **value}
             cls = choose(field, named, (*path, key), problems)
             built = None
             if cls is type(current):
@@ -132,7 +137,7 @@ def overlaid(spec: T, changes: Mapping[str, Any], path: tuple[str, ...], problem
                 built = build(cls, value, (*path, key), problems)
             table[key] = built or current
         else:
-            for name in spec.overriding(key):
+            for name in spec.overriding(key, value):
                 if name not in changes:
                     table.pop(name, None)
             table[key] = value

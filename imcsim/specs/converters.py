@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from imcsim.errors import Problem
 from imcsim.specs.fields import Spec, limited
@@ -22,7 +22,11 @@ class BitSerialDAC(Spec):
 
 @dataclass(frozen=True, kw_only=True)
 class OneShotDAC(Spec):
-    """Inputs of `bits` bits in one cycle: the largest code drives a cell like a set bit of the bit-serial converter."""
+    """Inputs of `bits` bits in one cycle: the largest code drives a cell like a set bit of the bit-serial converter.
+
+    A smaller code drives it in proportion, its noise and jitter included: a linear multiplication, whatever quantity of
+    the word line carries the code. A code carried by the pulse's width would keep its absolute jitter.
+    """
 
     kind: ClassVar[str] = "one_shot"
     bits: int = limited(8, low=1, high=16)
@@ -69,6 +73,9 @@ class UniformADC(Spec):
                 )
         if self.lo is not None and self.hi is not None and self.lo >= self.hi:
             yield Problem(("hi",), f"must exceed lo = {self.lo:g}", given=f"{self.hi:g}")
+
+    def overriding(self, name: str, value: Any) -> dict[str, Any]:
+        return {"lo": None, "hi": None} if name == "range" and value != "given" else {}
 
 
 DAC = BitSerialDAC | OneShotDAC

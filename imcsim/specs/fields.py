@@ -53,9 +53,9 @@ class Spec:
         """What is wrong with the fields taken together."""
         return ()
 
-    def overriding(self, name: str) -> dict[str, Any]:
-        """The other fields that giving field `name` sets aside, and to what."""
-        del name
+    def overriding(self, name: str, value: Any) -> dict[str, Any]:
+        """The other fields that giving `value` to field `name` sets aside, and to what."""
+        del name, value
         return {}
 
     def replace(self, path: str, value: Any) -> Self:
@@ -72,7 +72,7 @@ class Spec:
                 value = inner.replace(rest, value)
             except SpecError as error:
                 raise SpecError(problem.within(head) for problem in error.problems) from None
-        changes = {**self.overriding(head), head: value}
+        changes = {**self.overriding(head, value), head: value}
         return dataclasses.replace(self, **changes)  # type: ignore[type-var]  # every Spec is a dataclass
 
 

@@ -101,12 +101,17 @@ def read_device(name_or_path: str | Path) -> DeviceModel:
     return DeviceModel(**texts, spec=spec, notes=notes)
 
 
+def is_path(name_or_path: str) -> bool:
+    """Whether a device is given by the path of its file, not by name."""
+    return name_or_path.endswith(".toml") or "/" in name_or_path or "\\" in name_or_path
+
+
 def _path_of(name_or_path: str | Path) -> Path:
-    if isinstance(name_or_path, Path) or name_or_path.endswith(".toml") or "/" in name_or_path or "\\" in name_or_path:
+    if isinstance(name_or_path, Path) or is_path(name_or_path):
         return Path(name_or_path)
     if name_or_path not in device_names():
         remedy = (
-            f"{did_you_mean(name_or_path, device_names())} A file of your own is given by its path, ending in .toml"
+            f"{did_you_mean(name_or_path, device_names())}; a file of your own is given by its path, ending in .toml"
         )
         raise SpecError.of((), f'no device model "{name_or_path}"', remedy=remedy)
     return device_folder() / f"{name_or_path}.toml"

@@ -85,12 +85,13 @@ def _check_same_study(plan: Plan, folder: Path) -> None:
 
 
 def _identity(plan: Plan) -> dict[str, Any]:
-    """What two runs must agree on to share a folder."""
+    """What two runs must agree on to share a folder: all but how the results are drawn."""
+    config = {key: value for key, value in plan.config.items() if key != "plot"}
     return {
         "model_version": MODEL_VERSION,
         "dataset_sha256": plan.dataset_sha256,
-        "config_sha256": digest(plan.config),
-        "config": plain(plan.config),
+        "config_sha256": digest(config),
+        "config": plain(config),
     }
 
 

@@ -48,8 +48,10 @@ class Axis:
     def __post_init__(self) -> None:
         if not self.values:
             raise SpecError.of(("grid", self.path), "needs at least one value", given="[]")
-        if len(set(self.coordinates().tolist())) < len(self.values):
-            raise SpecError.of(("grid", self.path), "has a value twice", given=str(list(self.values)))
+        labels = self.coordinates().tolist()
+        twice = next((label for label in labels if labels.count(label) > 1), None)
+        if twice is not None:
+            raise SpecError.of(("grid", self.path), f"has a value twice: {twice}")
 
     def coordinates(self) -> NDArray[Any]:
         """The values as a column (n,): int64, float64, or a text for each."""
@@ -107,6 +109,7 @@ class Plan:
     dataset_sha256: str
     chance: float
     plot: PlotSpec | None
+    warnings: tuple[str, ...] = ()  # what whoever runs it should know
 
     def __post_init__(self) -> None:
         if found := list(self._problems()):

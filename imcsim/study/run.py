@@ -39,9 +39,10 @@ class Outcome:
 def run(plan: Plan, folder: Path, evaluate: Evaluate, progress: Callable[[int, int], None]) -> Outcome:
     """Evaluate the points of `plan` that `folder` lacks, and merge all results into its study.h5.
 
-    `evaluate` is called once for each cell and training with points missing; what it returns is on disk before the
-    next call. An Exception is recorded in failures.jsonl and the rest goes on; the next run tries those points again.
-    `progress(done, total)` counts points, those found on disk included: before the first call and after each.
+    `evaluate` is called for each cell and training with points missing, at most 16 at a time; what it returns is on
+    disk before the next call. An Exception is recorded in failures.jsonl and the rest goes on; the next run tries those
+    points again. `progress(done, total)` counts points, those found on disk included: before the first call and after
+    each.
     """
     open_folder(plan, folder)
     results, damaged = read_shards(folder / SHARDS)
@@ -76,6 +77,10 @@ def run(plan: Plan, folder: Path, evaluate: Evaluate, progress: Callable[[int, i
     return Outcome(total, computed, total - computed - failed, failed, tuple(mended))
 
 
+# Points of one call, and so of one shard: what an interrupt may cost.
+_PER_CALL = 16
+
+
 class _Call(NamedTuple):
     """What one call of the evaluator is asked for: points of one cell and training."""
 
@@ -94,7 +99,9 @@ def _missing(plan: Plan, results: Mapping[str, Values]) -> Iterator[_Call]:
             by_call.setdefault((point.training, point.cell), {})[point.id] = point
     # trainings outermost: a study cut short has the whole grid, with fewer trainings
     for training, cell in sorted(by_call):
-        yield _Call(plan.cells[cell], training, list(by_call[training, cell].values()))
+        points = list(by_call[training, cell].values())
+        for first in range(0, len(points), _PER_CALL):
+            yield _Call(plan.cells[cell], training, points[first : first + _PER_CALL])
 
 
 def _evaluated(call: _Call, evaluate: Evaluate, artifacts: Artifacts) -> list[Values]:

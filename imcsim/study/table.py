@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 from collections.abc import Mapping
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from imcsim.errors import DataError
 from imcsim.study.merge import FAILED, FORMAT, FORMAT_VERSION, MISSING, OK, is_intact
 from imcsim.study.plan import PlotSpec
-from imcsim.study.statistics import mean_interval
+from imcsim.study.statistics import Interval, mean_interval
 from imcsim.study.store import write_atomic
 from imcsim.study.summary import Row, Summary, format_summary
 
@@ -51,8 +52,8 @@ class StudyTable:
         ok, failed, missing = (int(np.sum(cell["status"] == status)) for status in (OK, FAILED, MISSING))
         return Row(
             coordinates={path: cell[path].flat[0].item() for path in self.axes},
-            accuracy=mean_interval(on_chip),
-            accuracy_float=mean_interval(_mean_of_known(cell["accuracy_float"])),
+            accuracy=_of_accuracy(mean_interval(on_chip)),
+            accuracy_float=_of_accuracy(mean_interval(_mean_of_known(cell["accuracy_float"]))),
             replicates=tuple(on_chip[~np.isnan(on_chip)].tolist()),
             ok=ok,
             failed=failed,
@@ -127,6 +128,12 @@ def _column(file: Any, name: str) -> NDArray[Any]:
 
 def _scalar(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
+
+
+def _of_accuracy(interval: Interval) -> Interval:
+    """The interval cut to 0 ... 1, where an accuracy lies."""
+    low, high = (float(np.clip(bound, 0.0, 1.0)) for bound in (interval.low, interval.high))
+    return dataclasses.replace(interval, low=low, high=high)
 
 
 def _mean_of_known(values: NDArray[np.float64]) -> NDArray[np.float64]:

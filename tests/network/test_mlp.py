@@ -104,7 +104,7 @@ def test_a_spec_names_every_activation_and_no_other():
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"hidden": (32, 0)}, "hidden = .*: must be a list, each an integer of at least 1"),
+        ({"hidden": (32, 0)}, "hidden = .*: must be a list, each an integer from 1 to 100000"),
         ({"hidden": (32,), "activation": "gelu"}, 'activation = "gelu": must be one of "relu", "tanh", "sigmoid"'),
     ],
 )

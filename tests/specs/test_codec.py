@@ -237,7 +237,7 @@ def test_every_problem_of_a_table_is_told_at_once_with_its_key_path():
 
 
 def test_a_missing_value_that_must_be_given_says_what_it_takes():
-    assert built(NetworkSpec, {}) == (None, ["hidden: is missing; must be a list, each an integer of at least 1"])
+    assert built(NetworkSpec, {}) == (None, ["hidden: is missing; must be a list, each an integer from 1 to 100000"])
     assert built(ChipSpec, {}) == (None, ["cell: is missing; must be a table"])
 
 
