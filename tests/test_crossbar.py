@@ -111,10 +111,13 @@ def test_sixteen_bits_by_sixteen_bits_are_exact_too(kind, signed):
 
 @EVERY_SIGN
 def test_sums_of_codes_too_large_for_float32_are_exact_as_well(signed):
-    # 16 cycles of 16-bit codes: up to 2^32, where float32 holds no odd number beyond 2^24
-    adc = UniformADC(bits=16, range="full")
-    spec = chip(weight_bits=8, rows=128, dac=dac_of(bits=16, signed=signed), adc=adc)
-    weights, x = np.full((128, 3), 127.0), inputs_of(spec.dac, 5, 128)
+    # 1024 inputs of 16 bits: sums of two to the 25, where float32 holds no odd number beyond two to the 24
+    dac = dac_of(bits=16, signed=signed)
+    top = 2**15 - 1 if signed else 2**16 - 1
+    x = top - child(0, "inputs").integers(0, 100, (5, 1024)).astype(float)
+    x[0] = top
+    weights = np.full((1024, 3), 127.0)
+    spec = chip(weight_bits=8, rows=1024, dac=dac, adc=UniformADC(bits=16, range="full"))
     np.testing.assert_array_equal(programmed(spec, weights, x).mvm(x, child(0, "read")), x @ weights)
 
 
