@@ -120,7 +120,8 @@ def _(cell: SramDischargeCell, array: ArraySpec) -> Column:
 def _(cell: SramCapacitorCell, array: ArraySpec) -> Column:
     total_F = cell.c_unit_F * (array.rows + _parasitic_rel(cell, array))
     step_V = cell.v_dd_V * cell.c_unit_F / total_F  # Delta, the voltage of one MAC unit
-    noise_V2 = BOLTZMANN_J_PER_K * cell.temperature_K / total_F  # kT/C of the whole column
+    # kT/C of the whole column, sampled once, when all capacitors are connected to it
+    noise_V2 = BOLTZMANN_J_PER_K * cell.temperature_K / total_F
     return Column(pedestal=0.0, droop=0.0, swing=math.inf, cell_variance=0.0, variance=noise_V2 / step_V**2)
 
 

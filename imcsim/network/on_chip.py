@@ -27,9 +27,10 @@ class ChipNetwork:
 
     def logits(self, x: Array, rng: np.random.Generator) -> Array:
         """Run x (samples, inputs) through the chip: the last layer's sums, (samples, outputs)."""
-        for layer in range(len(self.layers) - 1):
-            x = self._hidden(layer, x, rng)
-        return np.asarray(self.layers[-1].mvm(x, rng) + self.biases[-1])
+        key, last = draw_key(rng), len(self.layers) - 1
+        for layer in range(last):
+            x = self._hidden(layer, x, key)
+        return self._sums(last, x, key)
 
     def on_die(self, key: int) -> ChipNetwork:
         """The same programmed weights and ranges on the die of `key` (64 bits)."""
@@ -40,9 +41,12 @@ class ChipNetwork:
         layers = tuple(layer.on_die(die) for layer, die in zip(self.layers, dies, strict=True))
         return dataclasses.replace(self, layers=layers)
 
-    def _hidden(self, layer: int, x: Array, rng: np.random.Generator) -> Array:
-        z = self.layers[layer].mvm(x, rng) + self.biases[layer]
-        return np.asarray(ACTIVATIONS[self.activation].function(z))
+    def _hidden(self, layer: int, x: Array, key: int) -> Array:
+        return np.asarray(ACTIVATIONS[self.activation].function(self._sums(layer, x, key)))
+
+    def _sums(self, layer: int, x: Array, key: int) -> Array:
+        # a stream a layer: what one layer reads does not depend on how many were read before it
+        return np.asarray(self.layers[layer].mvm(x, child(key, "read", layer)) + self.biases[layer])
 
 
 def program(mlp: MLP, spec: ChipSpec, rng: np.random.Generator) -> ChipNetwork:
@@ -57,12 +61,13 @@ def program(mlp: MLP, spec: ChipSpec, rng: np.random.Generator) -> ChipNetwork:
 
 def calibrate(network: ChipNetwork, x: Array, rng: np.random.Generator) -> ChipNetwork:
     """Set input steps and ADC ranges of all layers on samples x (samples, inputs), as they arrive through the chip."""
+    key = draw_key(rng)
     for index in range(len(network.layers)):
         layers = list(network.layers)
         layers[index] = layers[index].calibrate(x)
         network = dataclasses.replace(network, layers=tuple(layers))
         if index < len(layers) - 1:
-            x = network._hidden(index, x, rng)
+            x = network._hidden(index, x, key)
     return network
 
 
