@@ -22,7 +22,7 @@ from imcsim.mapping import Layout, cell_bits, layout, quantise_weights, weight_s
 from imcsim.reads import Arrays, conversions, prepare
 from imcsim.rng import draw_key
 from imcsim.specs.chip import ChipSpec
-from imcsim.specs.converters import BitSerialDAC, UniformADC
+from imcsim.specs.converters import UniformADC
 
 Array = np.ndarray[Any, Any]
 
@@ -56,7 +56,7 @@ class Die:
         scale = weight_scale(weights, spec.array)
         codes = quantise_weights(weights, scale, spec.array.weight_bits)
         full_sum = self.currents.shape[1] * dacs.unit_input(spec.dac)
-        ranges = adcs.fixed_ranges(spec.adc, self.layout.slices, full_sum, _signed_sums(spec))
+        ranges = adcs.fixed_ranges(spec.adc, self.layout.slices, full_sum, dacs.sums_may_be_negative(spec.dac))
         return Crossbar(self, codes, scale, now_s, 1.0 / dacs.largest_input(spec.dac), ranges)
 
 
@@ -143,7 +143,7 @@ class Crossbar:
         ranges = self.ranges
         if isinstance(spec.adc, UniformADC) and spec.adc.range == "mse":
             values, counts = self._nominal_values(dacs.input_codes(spec.dac, samples, step))
-            ranges = adcs.least_squares_ranges(spec.adc, values, counts, _signed_sums(spec))
+            ranges = adcs.least_squares_ranges(spec.adc, values, counts, dacs.sums_may_be_negative(spec.dac))
         return dataclasses.replace(self, input_step=step, ranges=ranges)
 
     def mvm(self, x: Array, rng: np.random.Generator, *, now_s: float = 0.0) -> Array:
@@ -195,11 +195,10 @@ class Crossbar:
         by_column = sums.reshape(-1, die.layout.polarities, die.layout.slices, die.shape[1])
         constant = np.array(ranges.lo) * conversions(dac, tiles)
         product = shift_and_add(by_column, die.layout.worth, np.array(ranges.lsb), constant)
-        entered = codes
-        if isinstance(dac, BitSerialDAC):
-            completion = dacs.cycle_weights(dac)[1]
-            entered = codes - completion
-            product += completion * self.codes.sum(axis=0)
+        # a code is its cycles' sum and a constant, which meets every weight
+        completion = dacs.cycle_weights(dac)[1]
+        product += completion * self.codes.sum(axis=0)
+        entered = codes - completion
         return np.asarray(product + die.layout.offset * entered.sum(axis=1, keepdims=True))
 
     def _nominal_values(self, codes: Array) -> tuple[Sequence[Array], Sequence[Array]]:
@@ -207,11 +206,9 @@ class Crossbar:
         die, dac = self.die, self.die.spec.dac
         column = die.column.scaled(dacs.unit_input(dac))
         bits = cell_bits(self.codes, die.spec.array).astype(np.float32)
-        if isinstance(dac, BitSerialDAC):
-            planes = dacs.cycle_bits(dac, codes)[:, None] >> np.arange(dac.bits)[:, None] & 1
-        else:
-            planes = codes[:, None]
-        planes = planes.reshape(-1, codes.shape[1]).astype(np.float32 if isinstance(dac, BitSerialDAC) else np.float64)
+        # bits sum exactly in float32, larger codes in float64
+        exact = np.float32 if dacs.unit_input(dac) == 1 else np.float64
+        planes: Array = dacs.planes(dac, codes).reshape(-1, codes.shape[1]).astype(exact)
         values, counts = [], []
         for s in range(die.layout.slices):
             sums = [
@@ -251,11 +248,6 @@ def _tiles(spec: ChipSpec, shape: tuple[int, int]) -> int:
 def _row_tiles(die: Die) -> list[tuple[int, int]]:
     step = die.spec.array.rows
     return [(first, min(first + step, die.shape[0])) for first in range(0, die.shape[0], step)]
-
-
-def _signed_sums(spec: ChipSpec) -> bool:
-    """Whether a column's sum may be negative: bit by bit it never is."""
-    return spec.dac.signed and not isinstance(spec.dac, BitSerialDAC)
 
 
 def _finite(values: Array, shape: tuple[int, ...], name: str) -> Array:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from imcsim.converters.dac import cycle_bits, cycle_weights, unit_input
+from imcsim.converters.dac import cycle_weights, serial_codes, unit_input
 from imcsim.kernels.column import Column, Converters
 from imcsim.kernels.mvm import CHUNK, SLAB, bit_serial_read, one_shot_read, table_rows
 from imcsim.specs.converters import DAC, BitSerialDAC, OneShotDAC
@@ -41,8 +41,7 @@ def prepare(dac: DAC, bits: Array, currents: Array, variances: Array, *, resolut
 
 def conversions(dac: DAC, tiles: int) -> float:
     """The sum over tiles and cycles of what a conversion is worth: with it a constant in every conversion adds up."""
-    weights = cycle_weights(dac)[0] if isinstance(dac, BitSerialDAC) else np.ones(1)
-    return tiles * float(weights.sum())
+    return tiles * float(cycle_weights(dac)[0].sum())
 
 
 class _Fixed(NamedTuple):
@@ -62,7 +61,7 @@ class _BitSerialArrays:
     def read(self, codes: Array, column: Column, adc: Converters, key: int) -> Array:
         tiles, used, columns = self.shape
         rows, padding = self.states.states.shape[1], self.states.states.shape[2] - columns
-        picks = table_rows(cycle_bits(self.dac, codes), tiles, used, rows, self.dac.bits)
+        picks = table_rows(serial_codes(self.dac, codes), tiles, used, rows, self.dac.bits)
         wide = adc._replace(scale=_widened(adc.scale, padding), shift=_widened(adc.shift, padding))
         weights, _ = cycle_weights(self.dac)
         sums = bit_serial_read(picks, *self.states, *self.variances, column, wide, weights, np.uint64(key))

@@ -84,7 +84,8 @@ def _(cell: SramDischargeCell, currents: Array) -> Array:
     total = jitter + cell.read_noise_rel**2
     if total == 0:
         return np.ones_like(currents)
-    return np.asarray((jitter * currents**2 + cell.read_noise_rel**2) / total, dtype=np.float32)
+    squares = np.square(currents, dtype=np.float64)
+    return np.asarray((jitter * squares + cell.read_noise_rel**2) / total, dtype=np.float32)
 
 
 @singledispatch

@@ -64,13 +64,24 @@ def _(adc: UniformADC, gain: Array, offset: Array) -> Errors:
     return Errors(np.float32(1) + spread[0] * gain, spread[1] * offset, adc.noise_lsb)
 
 
+@singledispatch
 def fixed_ranges(adc: ADC, slices: int, largest_sum: float, signed: bool) -> Ranges | None:
     """The ranges that need no data; None where they are to be calibrated.
 
     `largest_sum` is the largest sum of a column in MAC units, `signed` whether sums may be negative.
     """
-    if isinstance(adc, IdealADC):
-        return Ranges((0.0,) * slices, (1.0,) * slices, 0)
+    del slices, largest_sum, signed
+    raise TypeError(f"no converter {type(adc).__name__}")
+
+
+@fixed_ranges.register
+def _(adc: IdealADC, slices: int, largest_sum: float, signed: bool) -> Ranges | None:
+    del adc, largest_sum, signed
+    return Ranges((0.0,) * slices, (1.0,) * slices, 0)
+
+
+@fixed_ranges.register
+def _(adc: UniformADC, slices: int, largest_sum: float, signed: bool) -> Ranges | None:
     if adc.range == "full":
         return _around_zero(adc, [full_lsb(adc, largest_sum, signed)] * slices, signed)
     if adc.range == "given":

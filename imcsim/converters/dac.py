@@ -49,19 +49,33 @@ def unit_input(dac: DAC) -> int:
     raise TypeError(f"no converter {type(dac).__name__}")
 
 
+@singledispatch
+def cycle_weights(dac: DAC) -> tuple[Array, int]:
+    """What the read of each cycle is worth, (cycles,) float64, and the constant that completes the input code."""
+    raise TypeError(f"no converter {type(dac).__name__}")
+
+
+@singledispatch
+def planes(dac: DAC, codes: Array) -> Array:
+    """What drives the array, cycle by cycle: codes (samples, inputs) -> (samples, cycles, inputs) int64."""
+    del codes
+    raise TypeError(f"no converter {type(dac).__name__}")
+
+
+@singledispatch
+def sums_may_be_negative(dac: DAC) -> bool:
+    """Whether a column of cells may sum to less than zero."""
+    raise TypeError(f"no converter {type(dac).__name__}")
+
+
 @unit_input.register
 def _(dac: BitSerialDAC) -> int:
     del dac
     return 1
 
 
-@unit_input.register
-def _(dac: OneShotDAC) -> int:
-    return largest_input(dac)
-
-
-def cycle_weights(dac: BitSerialDAC) -> tuple[Array, int]:
-    """What the input bit of each cycle is worth, (bits,) float64, and the constant that completes the code."""
+@cycle_weights.register
+def _(dac: BitSerialDAC) -> tuple[Array, int]:
     if dac.signed and dac.bits == 1:
         return np.array([2.0]), -1  # x = 2 b - 1
     weights = 2.0 ** np.arange(dac.bits)
@@ -70,6 +84,39 @@ def cycle_weights(dac: BitSerialDAC) -> tuple[Array, int]:
     return weights, 0
 
 
-def cycle_bits(dac: BitSerialDAC, codes: Array) -> Array:
-    """The integers whose lowest `bits` bits enter the array, cycle by cycle: codes -> the same shape, int64."""
+@planes.register
+def _(dac: BitSerialDAC, codes: Array) -> Array:
+    return np.asarray(serial_codes(dac, codes)[:, None] >> np.arange(dac.bits)[:, None] & 1)
+
+
+@sums_may_be_negative.register
+def _(dac: BitSerialDAC) -> bool:
+    del dac
+    return False
+
+
+def serial_codes(dac: BitSerialDAC, codes: Array) -> Array:
+    """The integers whose lowest `bits` bits enter the array, least significant first: the shape of codes, int64."""
     return (codes + 1) // 2 if dac.signed and dac.bits == 1 else codes
+
+
+@unit_input.register
+def _(dac: OneShotDAC) -> int:
+    return largest_input(dac)
+
+
+@cycle_weights.register
+def _(dac: OneShotDAC) -> tuple[Array, int]:
+    del dac
+    return np.ones(1), 0
+
+
+@planes.register
+def _(dac: OneShotDAC, codes: Array) -> Array:
+    del dac
+    return codes[:, None]
+
+
+@sums_may_be_negative.register
+def _(dac: OneShotDAC) -> bool:
+    return dac.signed

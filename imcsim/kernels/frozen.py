@@ -10,10 +10,10 @@ import numpy as np
 from imcsim.kernels.jit import parallel_kernel
 from imcsim.kernels.philox import fill_normals
 
-# What a frozen normal stands for: part of the last word of the Philox counter.
-CELL_MISMATCH = 0
-ADC_GAIN = 1
-ADC_OFFSET = 2
+# What a frozen normal stands for: the upper half of the last word of the Philox counter, where read noise has zero.
+CELL_MISMATCH = 1
+ADC_GAIN = 2
+ADC_OFFSET = 3
 
 
 @parallel_kernel(lambda *args: 10 * math.prod(args[2:7]))

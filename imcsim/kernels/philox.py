@@ -35,7 +35,10 @@ _ATANH = (np.float32(2.0), np.float32(2 / 3), np.float32(2 / 5), np.float32(2 / 
 
 @inline
 def normal_of(word):
-    """The standard normal quantile of a random uint32, as float32: 2^32 values, symmetric, to 6.3 sigma."""
+    """The standard normal quantile of a random uint32, as float32: 2^32 values, symmetric, to 6.3 sigma.
+
+    To 2e-6 of its value; to 4e-4 beyond 5.3 sigma, outside of the fit: one draw in 18 million.
+    """
     # x = (2 word + 1) / 2^32 - 1 lies in (-1, 1); its distance from +-1 is formed in integers, so that the tails keep
     # their precision
     signed = np.int32(word ^ np.uint32(0x80000000))

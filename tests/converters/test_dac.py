@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from imcsim.converters.dac import cycle_bits, cycle_weights, input_codes, input_step, largest_input, unit_input
+from imcsim.converters.dac import cycle_weights, input_codes, input_step, largest_input, serial_codes, unit_input
 from imcsim.rng import child
 from imcsim.specs.converters import BitSerialDAC, OneShotDAC
 
@@ -62,7 +62,7 @@ def test_signed_inputs_of_one_bit_are_signs():
 def test_the_bits_of_the_cycles_add_up_to_the_code(bits, signed):
     dac = BitSerialDAC(bits=bits, signed=signed)
     weights, completion = cycle_weights(dac)
-    entering = cycle_bits(dac, codes_of(dac))
+    entering = serial_codes(dac, codes_of(dac))
     planes = entering[:, None] >> np.arange(bits) & 1
     assert weights.shape == (bits,)
     np.testing.assert_array_equal(planes @ weights + completion, codes_of(dac))
