@@ -221,7 +221,7 @@ class Crossbar:
         return values, counts
 
     def _samples(self, x: Array) -> Array:
-        """X (..., rows) as samples (n, rows) float64, checked."""
+        """The samples (n, rows) float64 of x (..., rows), checked."""
         rows = self.die.shape[0]
         samples = np.asarray(x, dtype=np.float64)
         if samples.ndim == 0 or samples.shape[-1] != rows:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import dataclasses
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,33 +13,18 @@ from typing import Any
 from imcsim import datasets
 from imcsim.errors import Problem, SpecError, did_you_mean
 from imcsim.experiment.design import Design
-from imcsim.experiment.evaluate import cell_config
+from imcsim.experiment.grid import resolved_cell, swept_axes, value_at
+from imcsim.experiment.settings import apply_setting, attributed, parse_setting, thin_out
 from imcsim.network.mlp import NetworkSpec
-from imcsim.specs.cells import ALTERNATIVES, DERIVES_MISMATCH
 from imcsim.specs.chip import ChipSpec
-from imcsim.specs.codec import (
-    DEFAULT_KINDS,
-    build,
-    format_toml,
-    format_value,
-    overlaid,
-    parse_toml,
-    read_toml,
-    to_table,
-)
-from imcsim.specs.fields import Spec, fields_of
+from imcsim.specs.codec import build, format_toml, format_value, overlaid, read_toml, to_table
 from imcsim.specs.library import is_path, load, read_device
-from imcsim.study.plan import Axis, Cell, Plan, PlotSpec, Replicates, plot_problems
+from imcsim.study.plan import Axis, Plan, PlotSpec, Replicates, plot_problems
 from imcsim.training import TrainingSpec
 
 SECTIONS = ("name", "dataset", "seed", "replicates", "network", "training", "chip", "grid", "plot")
-SWEPT = ("chip", "network", "training")  # what a path of [grid] may start with
 
 MAX_POINTS = 2_000_000  # beyond it a plan no longer fits the memory of a laptop
-
-QUICK_EPOCHS = 10
-QUICK_VALUES = 3
-QUICK_TRAININGS = 2
 
 
 def read_study(path: Path, settings: Sequence[str] = (), *, quick: bool = False) -> Plan:
@@ -52,15 +36,15 @@ def read_study(path: Path, settings: Sequence[str] = (), *, quick: bool = False)
     written = read_toml(path)
     table = copy.deepcopy(written)
     problems: list[Problem] = []
-    changes = [change for text in settings if (change := _parse_setting(text, problems))]
+    changes = [change for text in settings if (change := parse_setting(text, problems))]
     for keys, value in changes:
-        _apply(table, keys, value, problems)
+        apply_setting(table, keys, value, problems)
     if quick:
-        _thin(table)
+        thin_out(table)
     plan = _plan(table, path.parent, problems)
     if problems or plan is None:
         set_paths = [keys for keys, _ in changes]
-        raise SpecError(dict.fromkeys(_attributed(problem, str(path), written, set_paths) for problem in problems))
+        raise SpecError(dict.fromkeys(attributed(problem, str(path), written, set_paths) for problem in problems))
     return plan
 
 
@@ -96,7 +80,7 @@ def _plan(table: Mapping[str, Any], folder: Path, problems: list[Problem]) -> Pl
     if isinstance(table.get("grid", {}), Mapping):
         stand_in = design or Design(**{**parts, "dataset": datasets.NAMES[0], "network": NetworkSpec(hidden=())})
         before = len(problems)
-        axes = _axes(sections["grid"], stand_in, sections["chip"], problems)
+        axes = swept_axes(sections["grid"], stand_in, sections["chip"], problems)
         if len(problems) == before:
             problems.extend(plot_problems(plot, list(sections["grid"])))
     if problems or design is None or replicates is None:
@@ -119,7 +103,9 @@ def _assembled(
     plot: PlotSpec | None,
     problems: list[Problem],
 ) -> Plan | None:
-    cells = [_cell(design, axes, index, problems) for index in product(*(range(len(axis.values)) for axis in axes))]
+    cells = [
+        resolved_cell(design, axes, index, problems) for index in product(*(range(len(axis.values)) for axis in axes))
+    ]
     if problems:
         problems[:] = dict.fromkeys(problems)  # many cells may share one
         return None
@@ -156,7 +142,7 @@ def _outside_valid(device: str, folder: Path, design: Design, axes: Sequence[Axi
     notes = read_device(folder / device if is_path(device) else device).notes
     swept = {axis.path: axis.values for axis in axes}
     for path, note in notes.items():
-        values = swept.get(f"chip.{path}", [_at(design.chip, path)])
+        values = swept.get(f"chip.{path}", [value_at(design.chip, path)])
         out = [
             v for v in values if note.valid and isinstance(v, (int, float)) and not note.valid[0] <= v <= note.valid[1]
         ]
@@ -164,14 +150,6 @@ def _outside_valid(device: str, folder: Path, design: Design, axes: Sequence[Axi
             low, high = note.valid
             shown = ", ".join(f"{value:g}" for value in out)
             yield f"chip.{path} = {shown} lies outside {low:g} to {high:g} {note.unit}, where {device} is believed"
-
-
-def _at(spec: Spec, path: str) -> Any:
-    """The value at a dotted path of a spec; None where it has no such field."""
-    value: Any = spec
-    for key in path.split("."):
-        value = getattr(value, key, None)
-    return value
 
 
 def _without_set_aside(design: Design, axes: Sequence[Axis]) -> dict[str, Any]:
@@ -208,242 +186,3 @@ def _plot(table: Any, problems: list[Problem]) -> PlotSpec | None:
         problems.append(Problem(("plot",), "must be a table", given=format_value(table)))
         return None
     return build(PlotSpec, table, ("plot",), problems)
-
-
-# The grid
-
-
-def _axes(grid: Mapping[str, Any], design: Design, chip: Mapping[str, Any], problems: list[Problem]) -> list[Axis]:
-    if not grid:
-        example = 'for one, "chip.adc.bits" = [4, 6, 8]'
-        problems.append(Problem(("grid",), "is empty: a study sweeps at least one path", remedy=example))
-    listed = [path for path, values in grid.items() if not isinstance(values, Mapping)]
-    problems.extend(_conflicts(listed, chip, list(_paths(design.chip, "chip"))))
-    axes = []
-    for path, values in grid.items():
-        found = list(_axis_problems(path, values, design))
-        if not found:
-            try:
-                axes.append(Axis(path, tuple(_canonical(design, path, value) for value in values)))
-            except SpecError as error:
-                found = list(error.problems)
-        problems.extend(found)
-    return axes
-
-
-def _axis_problems(path: str, values: Any, design: Design) -> Iterator[Problem]:
-    known = [known for head in SWEPT for known in _paths(getattr(design, head), head)]
-    if path not in known:
-        unquoted = [leaf for leaf in _leaves(path, values) if leaf in known]
-        for leaf in unquoted:
-            yield Problem(("grid", leaf), "a path is one key: put it in quotes", remedy=f'write "{leaf}" = [...]')
-        if unquoted:
-            return
-        remedy = did_you_mean(path, known)
-        if path == "chip.device":
-            remedy = "a device is not swept; sweep the fields of chip.cell, or run a study a device (--set, --out)"
-        yield Problem(("grid", path), "no such path to sweep", remedy=remedy)
-        return
-    if not isinstance(values, list) or not values:
-        yield Problem(("grid", path), "must be a list of at least one value", given=format_value(values))
-        return
-    for index, value in enumerate(values):
-        found: list[Problem] = []
-        overlaid(design, _nested(path, value), (), found)
-        for problem in found:
-            at = ".".join(problem.path)
-            inner = at[len(path) :] if at.startswith(path) else ""
-            where = f'"{path}"[{index}]{inner}' if len(values) > 1 or inner else path
-            if at.startswith(path):
-                yield dataclasses.replace(problem, path=("grid", where))
-            else:  # the value is at odds with another field
-                allowed = f"{at} = {problem.given}: {problem.allowed}"
-                yield Problem(("grid", where), allowed, given=format_value(value), remedy=problem.remedy)
-
-
-def _canonical(design: Design, path: str, value: Any) -> Any:
-    """A swept value as its field holds it: 0 and 0.0 for a float are one, in the results' file as in the spec."""
-    head, _, name = path.rpartition(".")
-    spec = _at(design, head)
-    field = next(field for field in fields_of(type(spec)) if field.name == name)
-    if field.specs:  # a whole component: its kind is part of what it is
-        return {"kind": DEFAULT_KINDS[name], **value} if name in DEFAULT_KINDS else value
-    converted, _ = field.checked(value)
-    return list(converted) if isinstance(converted, tuple) else converted
-
-
-def _conflicts(paths: Sequence[str], chip: Mapping[str, Any], known: Sequence[str]) -> Iterator[Problem]:
-    for outer in paths:
-        for inner in paths:
-            if inner.startswith(outer + "."):
-                yield Problem(
-                    ("grid", inner), f'lies inside "{outer}", which is swept, too', remedy="sweep one of them"
-                )
-    mismatch = "chip.cell.mismatch_sigma_rel"
-    cell = chip.get("cell")
-    given = isinstance(cell, Mapping) and "mismatch_sigma_rel" in cell
-    for name in DERIVES_MISMATCH:
-        path = f"chip.cell.{name}"
-        if path in paths and path in known and (mismatch in paths or (given and name in ALTERNATIVES)):
-            allowed = f"cannot be swept together with a given {mismatch}, which is derived from it"
-            yield Problem(("grid", path), allowed, remedy="sweep or give one of the two")
-
-
-def _cell(design: Design, axes: Sequence[Axis], index: tuple[int, ...], problems: list[Problem]) -> Cell | None:
-    changes: dict[str, Any] = {}
-    for axis, position in zip(axes, index, strict=True):
-        _merge(changes, _nested(axis.path, axis.values[position]))
-    found: list[Problem] = []
-    resolved = overlaid(design, changes, (), found)
-    if resolved is None:
-        at = ", ".join(f"{axis.path} = {format_value(axis.values[i])}" for axis, i in zip(axes, index, strict=True))
-        problems.extend(dataclasses.replace(p, allowed=f"{p.allowed} (in the cell {at})") for p in found)
-        return None
-    return Cell(index, cell_config(resolved))
-
-
-def _paths(spec: Spec, prefix: str) -> Iterator[str]:
-    """Every dotted path below `spec`, the components themselves included."""
-    for field in fields_of(type(spec)):
-        path = f"{prefix}.{field.name}"
-        yield path
-        value = getattr(spec, field.name)
-        if isinstance(value, Spec):
-            yield from _paths(value, path)
-
-
-# Settings
-
-
-def _parse_setting(text: str, problems: list[Problem]) -> tuple[tuple[str, ...], Any] | None:
-    key, equals, value = text.partition("=")
-    keys = tuple(part.strip() for part in key.split("."))
-    if not equals or not all(keys):
-        problems.append(Problem((), "must be path=value", f'"{text}"', "as in chip.adc.bits=6", source="--set"))
-        return None
-    if keys[0] == "grid" and len(keys) > 1:
-        keys = ("grid", ".".join(keys[1:]).strip('"'))
-    try:
-        (parsed,) = parse_toml(f"value = {value}").values()
-    except (SpecError, ValueError):  # ValueError: more than one line
-        if not re.fullmatch(r"[\w./~-]+", value.strip()):
-            problems.append(Problem((".".join(keys),), "is not a TOML value", given=value, source="--set"))
-            return None
-        parsed = value.strip()
-    if keys == ("chip", "device") and isinstance(parsed, str) and is_path(parsed):
-        parsed = str(Path(parsed).absolute())  # typed at a prompt: relative to where one stands, not to the study
-    return keys, parsed
-
-
-def _apply(table: dict[str, Any], keys: tuple[str, ...], value: Any, problems: list[Problem]) -> None:
-    path = ".".join(keys)
-    grid = table.get("grid")
-    if isinstance(grid, dict):
-        if path in grid:
-            if isinstance(value, list) and all(isinstance(old, (int, float, str)) for old in grid[path]):
-                remedy = f"to sweep other values, set grid.{path}={format_value(value)}"
-                problems.append(Problem(keys, "must be one value", format_value(value), remedy))
-            else:
-                grid[path] = [value]
-            return
-        unheard = [f"chip.cell.{other}" for other in ALTERNATIVES.get(keys[-1], ()) if keys[:-1] == ("chip", "cell")]
-        for swept in grid:
-            if swept in unheard:
-                remedy = f'set "grid.{swept}" itself'
-                problems.append(Problem(keys, f'would not be heard: the study sweeps "{swept}"', remedy=remedy))
-                return
-            if swept.startswith(path + ".") or path.startswith(swept + "."):
-                remedy = f'set "grid.{swept}" itself'
-                problems.append(
-                    Problem(keys, f'cannot be set: the study sweeps "{swept}"', format_value(value), remedy)
-                )
-                return
-    for key in keys[:-1]:
-        inner = table.setdefault(key, {})
-        if not isinstance(inner, dict):
-            problems.append(Problem(keys, f'"{key}" is not a table', format_value(value)))
-            return
-        table = inner
-    if keys[:-1] == ("chip", "cell"):  # what is set stands in place of what the file derives it from, or from it
-        for other in ALTERNATIVES.get(keys[-1], ()):
-            table.pop(other, None)
-    table[keys[-1]] = value
-
-
-def _thin(table: dict[str, Any]) -> None:
-    """Make the study small: what is malformed stays as it is, to be reported as ever."""
-    if isinstance(table.get("name"), str):
-        table["name"] += "-quick"
-    grid = table.get("grid")
-    if isinstance(grid, dict):
-        for path, values in grid.items():
-            if isinstance(values, list) and len(values) > QUICK_VALUES:
-                grid[path] = [values[0], values[len(values) // 2], values[-1]]
-    replicates = table.setdefault("replicates", {})
-    if isinstance(replicates, dict):
-        _at_most(replicates, "trainings", QUICK_TRAININGS)
-        _at_most(replicates, "dies", 1)
-        _at_most(replicates, "reads", 1)
-    if isinstance(table.setdefault("training", {}), dict):
-        table["training"].setdefault("epochs", QUICK_EPOCHS)
-        _at_most(table["training"], "epochs", QUICK_EPOCHS)
-
-
-def _at_most(table: dict[str, Any], key: str, most: int) -> None:
-    if isinstance(table.get(key), int) and table[key] > most:
-        table[key] = most
-
-
-# Nested tables and messages
-
-
-def _nested(path: str, value: Any) -> dict[str, Any]:
-    for key in reversed(path.split(".")):
-        value = {key: value}
-    return dict(value)
-
-
-def _leaves(path: str, values: Any) -> Iterator[str]:
-    """The dotted paths of the values in nested tables."""
-    if not isinstance(values, Mapping):
-        yield path
-        return
-    for key, value in values.items():
-        yield from _leaves(f"{path}.{key}", value)
-
-
-def _merge(into: dict[str, Any], changes: Mapping[str, Any]) -> None:
-    for key, value in changes.items():
-        if isinstance(into.get(key), dict) and isinstance(value, Mapping):
-            _merge(into[key], value)
-        else:
-            into[key] = copy.deepcopy(value)
-
-
-def _attributed(
-    problem: Problem, file: str, written: Mapping[str, Any], settings: Sequence[tuple[str, ...]]
-) -> Problem:
-    """The problem with its source: the setting that caused it, or the study file as it was written."""
-    if problem.source:
-        return problem
-    swept = problem.path[:1] == ("grid",) and len(problem.path) > 1
-    path = ".".join(problem.path[1:] if swept else problem.path)
-    in_file = _holds(written, problem.path)
-    for keys in settings:
-        set_path = ".".join(keys[1:] if keys[0] == "grid" and len(keys) > 1 else keys)
-        inside = path == set_path or path.startswith((set_path + ".", set_path + "[", f'"{set_path}"['))
-        # of what the file does not hold, a setting is the cause that goes through it or stands beside it
-        beside = keys[:-1] == problem.path[:-1] and len(keys) > 1 and not swept
-        if inside or (not in_file and (set_path.startswith(path + ".") or beside)):
-            return dataclasses.replace(problem, path=(path,), source="--set")
-    return problem.within(source=file)
-
-
-def _holds(table: Mapping[str, Any], path: Sequence[str]) -> bool:
-    """Whether nested tables have a value at `path`."""
-    inner: Any = table
-    for key in path:
-        if not isinstance(inner, Mapping) or key not in inner:
-            return False
-        inner = inner[key]
-    return True

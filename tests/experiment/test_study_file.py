@@ -942,3 +942,13 @@ def test_a_number_beyond_the_range_in_which_its_device_is_believed_is_noted(stud
     for text, settings in ((SMALL, ["chip.cell.v_wl_V=0.9"]), (sweeping('"chip.cell.v_wl_V" = [0.7, 0.9]'), [])):
         (note,) = study(text, *settings).warnings
         assert note == "chip.cell.v_wl_V = 0.9 lies outside 0.6 to 0.8 V, where sram8t_65nm is believed"
+
+
+def test_a_list_set_on_an_axis_that_is_no_list_is_refused_and_not_a_crash(problems):
+    assert problems(changed(BITS, '"chip.adc.bits" = 5\n'), "chip.adc.bits=[4]")
+
+
+def test_a_value_at_odds_with_a_field_that_has_none_is_told_without_a_gap(problems):
+    told = problems(sweeping('"chip.adc.range" = ["mse", "given"]'))
+    assert told
+    assert not any(" = :" in line for line in told)
