@@ -16,23 +16,27 @@ from imcsim.version import MODEL_VERSION, __version__
 
 if TYPE_CHECKING:
     from imcsim import datasets
-    from imcsim.crossbar import Crossbar, Die, manufacture, nominal_die
+    from imcsim.crossbar import Crossbar, Die
     from imcsim.errors import CapabilityError, DataError, SpecError
+    from imcsim.manufacturing import manufacture, nominal_die
     from imcsim.network.mlp import MLP, NetworkSpec, initial_mlp
     from imcsim.network.on_chip import ChipNetwork, calibrate, program
     from imcsim.rng import child, draw_key
     from imcsim.specs.chip import ChipSpec
+    from imcsim.specs.codec import overlay
     from imcsim.specs.library import load
     from imcsim.study.table import StudyTable, read_table
     from imcsim.training import TrainingSpec, accuracy, train
 
 _HOMES = {
-    "crossbar": ("Crossbar", "Die", "manufacture", "nominal_die"),
+    "crossbar": ("Crossbar", "Die"),
     "errors": ("CapabilityError", "DataError", "SpecError"),
+    "manufacturing": ("manufacture", "nominal_die"),
     "network.mlp": ("MLP", "NetworkSpec", "initial_mlp"),
     "network.on_chip": ("ChipNetwork", "calibrate", "program"),
     "rng": ("child", "draw_key"),
     "specs.chip": ("ChipSpec",),
+    "specs.codec": ("overlay",),
     "specs.library": ("load",),
     "study.table": ("StudyTable", "read_table"),
     "training": ("TrainingSpec", "accuracy", "train"),
@@ -62,6 +66,7 @@ __all__ = [
     "load",
     "manufacture",
     "nominal_die",
+    "overlay",
     "program",
     "read_table",
     "train",

@@ -68,6 +68,15 @@ def _parser() -> argparse.ArgumentParser:
     plot.add_argument("folder", type=Path, metavar="DIR")
     plot.add_argument("--out", type=Path, metavar="FOLDER", help="where the figures go (default: into DIR)")
 
+    budget = _command(commands, "budget", _budget, "say where a chip's error comes from, closed forms beside emulation")
+    budget.add_argument("chip", metavar="CHIP", help="a device model's name, or the path of a TOML file")
+    budget.add_argument(
+        "--layer", default="1152x256", metavar="ROWSxCOLS", help="the weight matrix (default: 1152x256)"
+    )
+    budget.add_argument("--seed", type=int, default=0, help="of weights, inputs, dies and reads (default: 0)")
+    budget.add_argument("--out", type=Path, metavar="FIGURE", help="draw it, too: a .png, .svg or .pdf file")
+    _setting_argument(budget, "change a value of the chip: adc.bits=6; repeatable")
+
     devices = _command(commands, "devices", _devices, "list the device models, or print one with its sources")
     devices.add_argument("name", nargs="?", metavar="NAME", help="a name from the list, or the path of a TOML file")
     devices.add_argument("--toml", action="store_true", help="print the model's file, to start one of your own from")
@@ -85,14 +94,12 @@ def _command(commands: Any, name: str, function: Callable[[Any], int], summary: 
 
 def _study_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("study", type=Path, metavar="STUDY", help="the study's TOML file")
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="PATH=VALUE",
-        help="change a value of the file: chip.adc.bits=6; repeatable",
-    )
+    _setting_argument(parser, "change a value of the file: chip.adc.bits=6; repeatable")
     parser.add_argument("--quick", action="store_true", help="a thinned-out study: is everything in place?")
+
+
+def _setting_argument(parser: argparse.ArgumentParser, text: str) -> None:
+    parser.add_argument("--set", action="append", default=[], metavar="PATH=VALUE", help=text)
 
 
 # The commands
@@ -171,6 +178,39 @@ def _plot(options: argparse.Namespace) -> int:
     paths = [str(path) for path in study_figures(table, folder)]
     print(json.dumps(paths, indent=1) if options.json else "\n".join(paths))
     return DONE
+
+
+def _budget(options: argparse.Namespace) -> int:
+    from imcsim.budget.budget import budget, by_rows
+    from imcsim.budget.report import plain, text
+    from imcsim.experiment.settings import changed_chip
+    from imcsim.specs.library import load
+
+    if options.seed < 0:
+        raise SpecError.of("--seed", "must be an integer of at least 0", given=str(options.seed))
+    if options.out is not None and options.out.suffix not in (".png", ".svg", ".pdf"):
+        raise SpecError.of("--out", "must end in .png, .svg or .pdf", given=str(options.out))
+    spec, layer = changed_chip(load(options.chip), options.set), _layer(options.layer)
+    found = budget(spec, layer, seed=options.seed)
+    if options.out is not None:
+        from imcsim.budget_figure import write_figure
+
+        rows = by_rows(spec, layer, seed=options.seed)
+        write_figure(found, rows, Path(options.chip).stem, options.out)
+    described = {"chip": options.chip, **plain(found)}
+    print(json.dumps(described, indent=1) if options.json else f"{options.chip}: {text(found)}")
+    if options.out is not None:
+        print(f"imcsim: {options.out}", file=sys.stderr)
+    return DONE
+
+
+def _layer(text: str) -> tuple[int, int]:
+    """Rows and columns of "1152x256"."""
+    parts = text.split("x")
+    # int() takes signs, spaces and thousands of digits
+    if len(parts) != 2 or not all(part.isascii() and part.isdigit() and len(part) < 9 for part in parts):
+        raise SpecError.of("--layer", "must be ROWSxCOLS", given=f'"{text}"', remedy="as in 1152x256")
+    return int(parts[0]), int(parts[1])
 
 
 def _devices(options: argparse.Namespace) -> int:

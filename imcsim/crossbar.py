@@ -1,4 +1,4 @@
-"""Die and Crossbar: manufacture, program, write and read a signed weight matrix on arrays of cells."""
+"""Crossbar: a programmed die, or an ensemble of them, and how it is written, calibrated and read."""
 
 from __future__ import annotations
 
@@ -11,249 +11,240 @@ from typing import Any
 
 import numpy as np
 
-from imcsim import cells
-from imcsim.converters import adc as adcs
+from imcsim.calibration import choose_ranges, nominal_values
 from imcsim.converters import dac as dacs
+from imcsim.converters.diagnosis import Diagnosis, diagnose
+from imcsim.converters.ranges import Ranges, fixed_ranges
 from imcsim.errors import CapabilityError, SpecError
-from imcsim.kernels.column import Column, Converters, static_transfer
-from imcsim.kernels.frozen import ADC_GAIN, ADC_OFFSET, CELL_MISMATCH, frozen_normals
-from imcsim.kernels.mvm import shift_and_add
-from imcsim.mapping import Layout, cell_bits, layout, quantise_weights, weight_scale
-from imcsim.reads import Arrays, conversions, prepare
+from imcsim.kernels.trim import mean_codes
+from imcsim.mapping import quantise_weights, weight_scale
+from imcsim.programmed import Programmed, column_codes
 from imcsim.rng import draw_key
-from imcsim.specs.chip import ChipSpec
-from imcsim.specs.converters import UniformADC
+from imcsim.silicon import Silicon
 
 Array = np.ndarray[Any, Any]
+_LEAST_GAIN = 0.1  # of a converter that can be trimmed
+
+Generators = np.random.Generator | Sequence[np.random.Generator]
 
 
-@dataclass(frozen=True, eq=False)
-class Die:
-    """One manufactured crossbar for weights of `shape` (rows, cols): its mismatch is frozen.
-
-    `currents` (tiles, rows of a tile, polarities, slices, cols): what each cell adds when it conducts, 1 for a nominal
-    cell. `adc` holds the errors of its converters.
-    """
-
-    spec: ChipSpec
-    shape: tuple[int, int]
-    layout: Layout
-    column: Column
-    currents: Array
-    adc: adcs.Errors
+class Die(Silicon):
+    """A manufactured crossbar, or an ensemble of them, ready to be programmed."""
 
     def program(self, weights: Array, rng: np.random.Generator, *, now_s: float = 0.0) -> Crossbar:
         """Program weights (rows, cols): quantise to the codes of the array, in steps that are chosen here and kept.
 
-        Inputs run from 0 (-1 where signed) to 1 until the crossbar is calibrated. `rng` is what programming errors are
-        drawn from; an SRAM write has none. Raises SpecError for weights of another shape or not finite.
+        Inputs run from 0 (-1 where signed) to 1 until the crossbar is calibrated. An ensemble takes weights (members,
+        rows, cols) as well. `rng` is what programming errors are drawn from; an SRAM write has none. Raises SpecError
+        for weights of another shape or not finite.
         """
         del rng
-        weights = _finite(weights, self.shape, "weights")
+        weights = _finite(weights, _weight_shapes(self), "weights").reshape(-1, *self.shape)
         if not math.isfinite(now_s):
             raise SpecError.of("now_s", "must be a finite time", given=str(now_s))
-        spec = self.spec
-        scale = weight_scale(weights, spec.array)
-        codes = quantise_weights(weights, scale, spec.array.weight_bits)
-        full_sum = self.currents.shape[1] * dacs.unit_input(spec.dac)
-        ranges = adcs.fixed_ranges(spec.adc, self.layout.slices, full_sum, dacs.sums_may_be_negative(spec.dac))
-        return Crossbar(self, codes, scale, now_s, 1.0 / dacs.largest_input(spec.dac), ranges)
+        array, plan = self.spec.array, self.plan
+        scale = np.array([weight_scale(w, array) for w in weights])
+        codes = quantise_weights(weights, scale[:, None, None], array.weight_bits)
+        ranges = fixed_ranges(self.spec.adc, plan.largest_values.tolist(), plan.signed_values)
+        step = np.full(len(codes), 1.0 / dacs.largest_input(self.spec.dac))
+        return Crossbar(self, codes, scale, now_s, step, None if ranges is None else (ranges,) * len(codes))
 
 
-def manufacture(spec: ChipSpec, shape: tuple[int, int], key: int) -> Die:
-    """The crossbar that the die of `key` (64 bits) has for weights of `shape` (rows, cols).
-
-    Mismatch is a function of (key, tile, polarity, slice, row, column) alone: a cell of a die is the same whatever is
-    programmed, however often, and however many bits the weights or the ADC have.
-    """
-    if not 0 <= key < 2**64:
-        raise SpecError.of("key", "must be an integer of 64 bits, at least 0", given=str(key))
-    tiles = _tiles(spec, shape)
-    plan = layout(spec.array)
-
-    def normals(source: int, rows: int) -> Array:
-        where = (tiles, rows, plan.polarities, plan.slices, shape[1], spec.array.cols)
-        return np.asarray(frozen_normals(np.uint64(key), source, *where))
-
-    currents = cells.frozen_currents(spec.cell, spec.array, normals(CELL_MISMATCH, spec.array.rows))
-    gain, offset = (normals(source, 1).reshape(tiles, -1) for source in (ADC_GAIN, ADC_OFFSET))
-    used = min(shape[0], spec.array.rows)
-    errors = adcs.manufactured_errors(spec.adc, gain, offset)
-    return Die(spec, shape, plan, cells.column(spec.cell, spec.array), currents[:, :used], errors)
-
-
-def nominal_die(spec: ChipSpec, shape: tuple[int, int]) -> Die:
-    """The die as designed: quantisation, leakage, droop and swing, but no mismatch and no noise."""
-    plan = layout(spec.array)
-    tiles, used = _tiles(spec, shape), min(shape[0], spec.array.rows)
-    currents = np.ones((tiles, used, plan.polarities, plan.slices, shape[1]), np.float32)
-    errors = adcs.no_errors(tiles, plan.polarities * plan.slices * shape[1])
-    return Die(spec, shape, plan, cells.column(spec.cell, spec.array).noiseless(), currents, errors)
-
-
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Crossbar:
-    """A programmed die: weight codes (rows, cols) in steps of `scale`, and how it is read.
+    """A programmed die: weight codes (1 or members, rows, cols) in steps of `scale`, and how it is read.
 
-    `ranges` is None where the ADC's ranges await a calibration.
+    An ensemble whose members hold the same weights keeps them once; so `scale`, `input_step` and `ranges`, one each.
+    `ranges` is None where the ADC's ranges await a calibration; `trimmed` (2, members, tiles, columns) is what is taken
+    off the codes, None where they are read as they are.
     """
 
     die: Die
     codes: Array
-    scale: float
+    scale: Array
     written_s: float
-    input_step: float
-    ranges: adcs.Ranges | None
+    input_step: Array
+    ranges: tuple[Ranges, ...] | None
+    trimmed: Array | None = None
+
+    def __repr__(self) -> str:
+        return f"Crossbar({self.die!r}, {'not calibrated' if self.ranges is None else 'ready to be read'})"
 
     @property
     def written(self) -> Array:
-        """The weights last written, (rows, cols): codes times scale, whatever the cells make of them."""
-        return self.codes * self.scale
+        """The weights last written, (rows, cols): codes times scale, whatever the cells make of them.
+
+        Of an ensemble whose members were written apart: (members, rows, cols).
+        """
+        weights = self.codes * self.scale[:, None, None]
+        return np.asarray(weights[0] if len(weights) == 1 else weights)
 
     def write(self, delta: Array, rng: np.random.Generator, *, now_s: float = 0.0) -> Crossbar:
         """Add delta (rows, cols) to the weights: the sums are rounded to the nearest code and clip at the largest.
 
-        Cells, scale, input step and ranges stay. `rng` is what write errors are drawn from; an SRAM write has none.
-        Raises SpecError for a delta of another shape or not finite, or a time before the last write.
+        Cells, scale, input step and ranges stay. An ensemble takes (members, rows, cols) as well. `rng` is what write
+        errors are drawn from; an SRAM write has none. Raises SpecError for a delta of another shape or not finite, or a
+        time before the last write.
         """
         del rng
         self._check_time(now_s)
-        target = self.written + _finite(delta, self.die.shape, "delta")
-        codes = quantise_weights(target, self.scale, self.die.spec.array.weight_bits)
+        delta = _finite(delta, _weight_shapes(self.die), "delta").reshape(-1, *self.die.shape)
+        scale = self.scale[:, None, None]
+        codes = quantise_weights(self.codes * scale + delta, scale, self.die.spec.array.weight_bits)
         return dataclasses.replace(self, codes=codes, written_s=now_s)
 
     def on_die(self, die: Die) -> Crossbar:
-        """The same codes, input step and ranges on another die of the same design."""
+        """The same codes, input step and ranges on another die of the same design, or on an ensemble of them."""
         if die.shape != self.die.shape or die.spec != self.die.spec:
             raise SpecError.of(
                 "die",
                 "must be of this crossbar's design and shape",
                 given=f"a die of shape {die.shape}" + (", another design" if die.spec != self.die.spec else ""),
             )
-        return dataclasses.replace(self, die=die)
+        if len(self.codes) not in (1, len(die.currents)):
+            raise SpecError.of("die", f"must be an ensemble of {len(self.codes)}", given=f"{len(die.currents)} members")
+        return dataclasses.replace(self, die=die, trimmed=None)
 
     def calibrate(self, x: Array) -> Crossbar:
         """Choose the input step, and the ADC ranges where they are not fixed, on samples x (samples, rows).
 
         The ranges suit the sums of the design, without mismatch or noise: one a slice, shared by tiles and polarities.
+        An ensemble takes (members, samples, rows) as well, and pools them where its members hold the same weights.
+        Raises SpecError for samples that no read would take.
         """
-        spec = self.die.spec
-        samples = self._samples(x)
-        step = dacs.input_step(spec.dac, samples)
-        ranges = self.ranges
-        if isinstance(spec.adc, UniformADC) and spec.adc.range == "mse":
-            values, counts = self._nominal_values(dacs.input_codes(spec.dac, samples, step))
-            ranges = adcs.least_squares_ranges(spec.adc, values, counts, dacs.sums_may_be_negative(spec.dac))
-        return dataclasses.replace(self, input_step=step, ranges=ranges)
+        dac = self.die.spec.dac
+        x = self._samples(x)
+        if x.size == 0:
+            raise SpecError.of("x", "a calibration needs at least one sample", given=f"shape {x.shape}")
+        dacs.refuse_not_finite(x)  # ahead of the step that they would make
+        samples = x if len(x) == 1 or len(self.codes) > 1 else x.reshape(1, -1, x.shape[-1])
+        steps = np.array([dacs.input_step(dac, one) for one in samples])
+        crossbar = dataclasses.replace(self, input_step=steps, trimmed=None)
+        inputs = [dacs.input_codes(dac, one, step) for one, step in zip(samples, steps, strict=True)]
+        if self.ranges is None or getattr(self.die.spec.adc, "range", "given") not in ("full", "given"):
+            columns = column_codes(self.die.plan.tiling, self.codes)
+            count = max(len(columns), len(inputs))
+            ranges = [
+                choose_ranges(self.die.plan, columns[m % len(columns)], inputs[m % len(inputs)]) for m in range(count)
+            ]
+            crossbar = dataclasses.replace(crossbar, ranges=tuple(ranges))
+        return crossbar
 
-    def mvm(self, x: Array, rng: np.random.Generator, *, now_s: float = 0.0) -> Array:
+    def diagnosis(self, x: Array) -> Diagnosis:
+        """What the ADC ranges make of samples x (samples, rows) on the nominal die: clipping, codes used, bits.
+
+        Raises CapabilityError where the members of an ensemble hold weights or ranges of their own.
+        """
+        if len(self.codes) > 1 or len(self.input_step) > 1:
+            raise CapabilityError.of(
+                "diagnosis", "is of one layer", "an ensemble of several", "diagnose each by itself"
+            )
+        samples = self._samples(x).reshape(-1, self.die.shape[0])
+        inputs = dacs.input_codes(self.die.spec.dac, samples, self.input_step[0])
+        columns = column_codes(self.die.plan.tiling, self.codes)
+        return diagnose(self._programmed.ranges[0], *nominal_values(self.die.plan, columns[0], inputs))
+
+    def mvm(self, x: Array, rng: Generators, *, now_s: float = 0.0) -> Array:
         """Read the array: x (..., rows) -> (..., cols) float64, in units of weight x input.
 
-        Inputs beyond the largest code saturate. Raises SpecError for inputs that are not finite, or negative where the
-        DAC is unsigned, and for a time before the last write; CapabilityError where the ranges await a calibration.
+        An ensemble takes x (samples, rows), for all members, or (members, samples, rows), and a generator a member; it
+        gives (members, samples, cols), of each member the bits that it has alone. Raises SpecError for inputs that are
+        not finite, negative where the DAC is unsigned, or beyond the DAC's range unless it clips, and for a time before
+        the last write; CapabilityError where the ranges await a calibration.
         """
         self._check_time(now_s)
-        samples = self._samples(x)
-        key = draw_key(rng)
-        spec = self.die.spec
-        codes = dacs.input_codes(spec.dac, samples, self.input_step)
-        sums = self._arrays.read(codes, self.die.column, self._converters, key)
-        product = self._recombine(sums, codes) * (self.scale * self.input_step)
-        return product.reshape(*np.shape(x)[:-1], self.die.shape[1])
+        samples, keys = self._samples(x), self._keys(rng)
+        codes = self._input_codes(samples)
+        product = self._programmed.read(codes, self.scale * self.input_step, keys)
+        outer = np.shape(x)[:-1] if self.die.members is None else product.shape[:2]
+        return product.reshape(*outer, self.die.shape[1])
+
+    def trim(self, rng: Generators, *, levels: int = 9, reads: int = 64) -> Crossbar:
+        """Measure the gain and offset of every ADC as a chip does, and take them off its codes from now on.
+
+        `levels` known values, from 5 to 95 % of the range, are put on each converter, each converted `reads` times; a
+        line is fitted to the mean codes of every column. What averaging leaves of the noise, what bends the line, and
+        codes that clip, stay; a converter whose codes do not follow the values is left as it is. Raises SpecError for
+        fewer than 2 levels or 1 read, CapabilityError for ideal converters.
+        """
+        if levels < 2 or reads < 1:
+            raise SpecError.of("levels", "a line needs at least 2 levels and 1 read", given=f"{levels}, {reads} reads")
+        keys, untrimmed = self._keys(rng), dataclasses.replace(self, trimmed=None)._programmed
+        adc = untrimmed.converters
+        if adc.max_code == 0:
+            raise CapabilityError.of("adc", "ideal converters have nothing to trim")
+        known = np.linspace(0.05, 0.95, levels) * adc.max_code
+        codes = mean_codes(known, untrimmed.of_columns("lo"), untrimmed.of_columns("lsb"), reads, adc, keys)
+        centred = known - known.mean()
+        gain = np.einsum("l,ltc->tc", centred, codes) / np.square(centred).sum()
+        offset = codes.mean(axis=0) - gain * known.mean()
+        still = gain < _LEAST_GAIN  # its codes do not follow the values: there is nothing to take off
+        gain[still], offset[still] = 1.0, 0.0
+        fitted = np.stack([gain, offset]).reshape(2, len(keys), -1, codes.shape[-1])
+        return dataclasses.replace(self, trimmed=fitted[:, :, :: self.die.plan.tiling.groups])
+
+    def _samples(self, x: Array) -> Array:
+        """The inputs (1 or members, samples, rows), float32 or float64, of x (..., rows)."""
+        rows, members = self.die.shape[0], self.die.members
+        samples = np.asarray(x)
+        samples = samples if samples.dtype == np.float32 else samples.astype(np.float64)
+        if samples.ndim == 0 or samples.shape[-1] != rows:
+            raise SpecError.of("x", f"must have {rows} inputs on its last axis", given=f"shape {samples.shape}")
+        if members is None:
+            return samples.reshape(1, -1, rows)
+        if samples.ndim == 2:
+            return samples[None]
+        if samples.ndim != 3 or len(samples) != members:
+            allowed = f"an ensemble takes (samples, {rows}) or ({members}, samples, {rows})"
+            raise SpecError.of("x", allowed, given=f"shape {samples.shape}")
+        return samples
+
+    def _input_codes(self, samples: Array) -> Array:
+        """Codes (1 or members, samples, rows) of inputs."""
+        dac, steps = self.die.spec.dac, self.input_step
+        count = max(len(samples), len(steps))
+        found = [dacs.input_codes(dac, samples[m % len(samples)], steps[m % len(steps)]) for m in range(count)]
+        return found[0][None] if count == 1 else np.stack(found)
 
     @cached_property
-    def _arrays(self) -> Arrays:
-        """The cells as programmed: a stored 1 conducts its frozen current, a stored 0 nothing."""
-        die = self.die
-        tiles, rows, *columns = die.currents.shape
-        bits = np.zeros((tiles * rows, *columns), np.uint8)
-        bits[: die.shape[0]] = cell_bits(self.codes, die.spec.array)
-        bits = bits.reshape(die.currents.shape)
-        variances = cells.variance_states(die.spec.cell, die.currents)
-        # an eighth of the mismatch: a coarser grid would be a mismatch of its own
-        resolution = cells.mismatch_sigma_rel(die.spec.cell) / 8
-        flat = (values.reshape(tiles, rows, -1) for values in (bits, die.currents, variances))
-        return prepare(die.spec.dac, *flat, resolution=resolution)
-
-    @cached_property
-    def _converters(self) -> Converters:
+    def _programmed(self) -> Programmed:
         if self.ranges is None:
             raise CapabilityError.of(
                 "adc.range",
                 "the ranges must be calibrated before the first read",
                 given=f'"{getattr(self.die.spec.adc, "range", "")}"',
-                remedy='call calibrate with samples, or choose range = "full" or "given"',
+                remedy='call calibrate with samples (range = "full" or "given" needs none for its ADCs)',
             )
-        die = self.die
-        return adcs.converters(self.ranges, die.shape[1], die.adc)
+        return Programmed(self.die, self.codes, self.ranges, self.trimmed)
 
-    def _recombine(self, sums: Array, codes: Array) -> Array:
-        """Shift and add: sums of ADC codes (samples, columns) -> products of weight and input codes (samples, cols)."""
-        die, dac, ranges = self.die, self.die.spec.dac, self.ranges
-        assert ranges is not None  # _converters has seen to it
-        tiles = die.currents.shape[0]
-        by_column = sums.reshape(-1, die.layout.polarities, die.layout.slices, die.shape[1])
-        constant = np.array(ranges.lo) * conversions(dac, tiles)
-        product = shift_and_add(by_column, die.layout.worth, np.array(ranges.lsb), constant)
-        # a code is its cycles' sum and a constant, which meets every weight
-        completion = dacs.cycle_weights(dac)[1]
-        product += completion * self.codes.sum(axis=0)
-        entered = codes - completion
-        return np.asarray(product + die.layout.offset * entered.sum(axis=1, keepdims=True))
-
-    def _nominal_values(self, codes: Array) -> tuple[Sequence[Array], Sequence[Array]]:
-        """What the columns of each slice give on the nominal die for input codes: distinct values, and how often."""
-        die, dac = self.die, self.die.spec.dac
-        column = die.column.scaled(dacs.unit_input(dac))
-        bits = cell_bits(self.codes, die.spec.array).astype(np.float32)
-        # bits sum exactly in float32, larger codes in float64
-        exact = np.float32 if dacs.unit_input(dac) == 1 else np.float64
-        planes: Array = dacs.planes(dac, codes).reshape(-1, codes.shape[1]).astype(exact)
-        values, counts = [], []
-        for s in range(die.layout.slices):
-            sums = [
-                np.unique(planes[:, first:last] @ bits[first:last, :, s].reshape(last - first, -1), return_counts=True)
-                for first, last in _row_tiles(die)
-            ]
-            value, where = np.unique(np.concatenate([v for v, _ in sums]), return_inverse=True)
-            values.append(static_transfer(value.astype(np.float64) + column.pedestal, column))
-            counts.append(np.bincount(where, np.concatenate([n for _, n in sums])))
-        return values, counts
-
-    def _samples(self, x: Array) -> Array:
-        """The samples (n, rows) float64 of x (..., rows), checked."""
-        rows = self.die.shape[0]
-        samples = np.asarray(x, dtype=np.float64)
-        if samples.ndim == 0 or samples.shape[-1] != rows:
-            raise SpecError.of("x", f"must have {rows} inputs on its last axis", given=f"shape {samples.shape}")
-        _finite(samples, samples.shape, "x")
-        if not self.die.spec.dac.signed and samples.min(initial=0.0) < 0:
-            raise SpecError.of("x", "must not be negative: the DAC is unsigned", remedy="set dac.signed = true")
-        return samples.reshape(-1, rows)
+    def _keys(self, rng: Generators) -> Array:
+        """A key a member."""
+        members = self.die.members
+        if members is None:
+            if not isinstance(rng, np.random.Generator):
+                raise SpecError.of("rng", "must be one numpy.random.Generator", given=type(rng).__name__)
+            return np.array([draw_key(rng)], np.uint64)
+        if isinstance(rng, np.random.Generator) or len(rng) != members:
+            given = "one" if isinstance(rng, np.random.Generator) else str(len(rng))
+            raise SpecError.of("rng", f"an ensemble of {members} reads with a generator a member", given=given)
+        return np.array([draw_key(one) for one in rng], np.uint64)
 
     def _check_time(self, now_s: float) -> None:
         if not self.written_s <= now_s < math.inf:
             raise SpecError.of("now_s", f"must not lie before the last write, at {self.written_s} s", given=str(now_s))
 
 
-def _tiles(spec: ChipSpec, shape: tuple[int, int]) -> int:
-    """How many tiles the rows of a matrix take; SpecError where `shape` is none of a matrix."""
-    if len(shape) != 2 or min(shape) < 1:
-        raise SpecError.of("shape", "must be (rows, cols), each at least 1", given=str(shape))
-    if -(-shape[1] // spec.array.cols) >= 2**16:
-        raise SpecError.of("shape", f"takes more than 65535 arrays of {spec.array.cols} columns", given=str(shape))
-    return -(-shape[0] // spec.array.rows)
+def _weight_shapes(die: Die) -> tuple[tuple[int, ...], ...]:
+    return (die.shape,) if die.members is None else (die.shape, (die.members, *die.shape))
 
 
-def _row_tiles(die: Die) -> list[tuple[int, int]]:
-    step = die.spec.array.rows
-    return [(first, min(first + step, die.shape[0])) for first in range(0, die.shape[0], step)]
-
-
-def _finite(values: Array, shape: tuple[int, ...], name: str) -> Array:
+def _finite(values: Array, shapes: Sequence[tuple[int, ...]], name: str) -> Array:
     values = np.asarray(values, dtype=np.float64)
-    if values.shape != shape:
-        raise SpecError.of(name, f"must have shape {shape}", given=f"shape {values.shape}")
+    if values.shape not in shapes:
+        allowed = "must have shape " + " or ".join(str(shape) for shape in shapes)
+        raise SpecError.of(name, allowed, given=f"shape {values.shape}")
     if not np.isfinite(values).all():
-        raise SpecError.of(name, "must be finite", given=f"{int((~np.isfinite(values)).sum())} values that are not")
+        raise SpecError.of(
+            name, "must be finite", given=f"{int((~np.isfinite(values)).sum())} of {values.size} values infinite or nan"
+        )
     return values

@@ -60,6 +60,7 @@ WORDS = {
     "chip.array.mapping": "weight mapping",
     "chip.array.rows": "rows of an array",
     "chip.array.weight_bits": "weight bits",
+    "chip.cell.v_wl_V": "word-line voltage (V)",
     "chip.cell.mismatch_sigma_rel": "cell mismatch (sigma / unit current)",
     "chip.cell.read_noise_rel": "read noise (sigma / unit current)",
     "chip.cell.sigma_vt_V": "threshold mismatch (V)",
@@ -128,6 +129,36 @@ def heat_map(summary: Summary, ax: Axes) -> Axes:
     return ax
 
 
+def losses(summary: Summary, ax: Axes) -> Axes:
+    """How many points of accuracy each value of the plot's x costs against the first: means and 95 % intervals."""
+    x, _ = _x_and_series(summary)
+    lost = summary.losses(x)
+    if not lost:
+        raise ValueError("losses: the first value of x, or every other one, has incomplete results")
+    first = summary.values(x)[0]
+    with mpl.rc_context(STYLE):
+        places = np.arange(len(lost))[::-1]
+        mean, low, high = 100 * np.array([_level(interval) for interval in lost.values()]).T
+        ax.axvline(0, color=GREY, linewidth=1)
+        ax.errorbar(mean, places, xerr=(mean - low, high - mean), fmt="o", color=COLOURS[0], markersize=5, capsize=2.5)
+        for place, value, edge in zip(places, mean, high, strict=True):
+            ax.annotate(
+                f"{value:+.2f}", (edge, place), xytext=(5, 0), textcoords="offset points", va="center", fontsize=7
+            )
+        ax.set_yticks(places, [textwrap.fill(_text(value), 26) for value in lost])
+        ax.set_ylim(-0.6, len(lost) - 0.4)
+        ax.margins(x=0.12)
+        ax.set_xlabel(f'accuracy lost against "{_text(first)}" (points)')
+        ax.set_title(_title(summary), loc="left")
+        ax.grid(visible=False, axis="y")
+        reference = next(row for row in summary.rows if row.coordinates[x] == first)
+        level = f'"{_text(first)}": {100 * reference.accuracy.mean:.1f} %; {_float_in_words(summary.rows)}.'
+        methods = _methods(list(lost.values()))
+        pairs = f"Differences of the same training on the same die: mean, 95 % interval ({methods})"
+        _small_print(ax, level, f"{pairs}; {_count(summary.rows)}.", width=70)
+    return ax
+
+
 def save(figure: Figure, stem: Path) -> list[Path]:
     """Write `figure` as stem.png (200 dpi), stem.svg and stem.pdf: whole, and the same bytes for the same figure."""
     paths = []
@@ -174,14 +205,19 @@ def _figures(table: StudyTable) -> Iterator[tuple[str, Draw, Summary]]:
         if not _known(part.rows):
             continue
         suffix = f"_{number}" if len(slices) > 1 else ""
+        if table.plot.kind == "losses":
+            if part.losses(x):
+                yield f"losses{suffix}", losses, part
+            continue
         yield f"accuracy_vs_bits{suffix}", accuracy_vs_bits, part
         if series is not None and _is_ordered(part.values(x)) and _is_ordered(part.values(series)):
             yield f"heat_map{suffix}", heat_map, part
 
 
 def _figure(draw: Draw, summary: Summary) -> Figure:
+    rows = len(summary.rows) if draw is losses else 0
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(6.4, 4.2), layout="constrained")
+        figure = Figure(figsize=(6.4, max(4.2, 1.6 + 0.36 * rows)), layout="constrained")
         draw(summary, figure.add_subplot())
     return figure
 
@@ -380,10 +416,10 @@ def _counted(numbers: set[int], noun: str) -> str:
     return f"{low if low == high else f'{low} to {high}'} {noun}{'' if high == 1 else 's'}"
 
 
-def _small_print(ax: Axes, *sentences: str) -> None:
-    """What the figure shows, below the label of its x axis."""
+def _small_print(ax: Axes, *sentences: str, width: int = 95) -> None:
+    """What the figure shows, below the label of its x axis, in lines of so many characters."""
     ax.annotate(
-        textwrap.fill(" ".join(sentence for sentence in sentences if sentence), 95),
+        textwrap.fill(" ".join(sentence for sentence in sentences if sentence), width),
         (0, 0),
         xycoords=("axes fraction", ax.xaxis.label),
         xytext=(0, -6),

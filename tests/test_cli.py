@@ -312,7 +312,7 @@ def test_a_study_that_is_no_text_is_refused(here, imcsim):
             ["mine.toml", "[cell] v_t_V = nan", "must be a finite number from 0 to 2 (V)"],
         ),
         ('unit = "F"', 'unit = "pF"', ["mine.toml", 'c_bl_F = unit "pF"', 'must be in "F"']),
-        ("leakage_rel", "leekage_rel", ["mine.toml", 'unknown key "leekage_rel"', 'did you mean "leakage_rel"?']),
+        ("droop_per_V", "drop_per_V", ["mine.toml", 'unknown key "drop_per_V"', 'did you mean "droop_per_V"?']),
         ("[cell]", "[cell", ["mine.toml", "not valid TOML"]),
     ],
 )

@@ -96,8 +96,8 @@ def test_axes_and_legend_speak_the_field_s_words(ax):
 
 
 def test_a_path_without_a_word_stands_for_itself(ax):
-    plots.accuracy_vs_bits(summary_of(saturating, x=("chip.cell.v_wl_V", (1, 2, 3))), ax)
-    assert ax.get_xlabel() == "chip.cell.v_wl_V"
+    plots.accuracy_vs_bits(summary_of(saturating, x=("chip.cell.v_t_V", (1, 2, 3))), ax)
+    assert ax.get_xlabel() == "chip.cell.v_t_V"
 
 
 def test_bits_have_a_tick_each_and_none_between(ax):
@@ -341,3 +341,27 @@ def test_drawing_changes_no_global_setting(ax, tmp_path):
 def test_pyplot_is_not_needed():
     code = "import sys, imcsim.plots; sys.exit('matplotlib.pyplot' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+# Losses
+
+
+def losses_of(*means):
+    rows = [row({"variant": f"variant {i}"}, mean) for i, mean in enumerate(means)]
+    return Summary("losses", ("variant",), tuple(rows), 0.1, PlotSpec(kind="losses", x="variant"))
+
+
+def test_losses_are_points_below_the_first_variant_a_line_each_the_first_on_top(ax):
+    plots.losses(losses_of(0.95, 0.94, 0.75), ax)
+    (points,) = [line for line in ax.lines if line.get_marker() == "o"]
+    np.testing.assert_allclose(points.get_xdata(), [1, 20])
+    assert points.get_ydata().tolist() == [1, 0]
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["variant 1", "variant 2"]
+    assert ax.get_xlabel() == 'accuracy lost against "variant 0" (points)'
+    assert "+20.00" in [text.get_text() for text in ax.texts]
+    assert '"variant 0": 95.0 %; float (95.0 %).' in small_print(ax)
+
+
+def test_losses_without_anything_to_compare_are_refused(ax):
+    with pytest.raises(ValueError, match="incomplete"):
+        plots.losses(losses_of(0.95), ax)

@@ -1,151 +1,126 @@
-"""ADC ranges: which values of a column the codes stand for, and how a range is found."""
+"""The converters of a die: what each gets wrong, and the form in which kernels read them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import singledispatch
 from typing import Any
 
 import numpy as np
 
+from imcsim.converters import kinds
+from imcsim.converters.ranges import Ranges
 from imcsim.kernels.column import Converters
-from imcsim.specs.converters import ADC, IdealADC, UniformADC
+from imcsim.kernels.decide import NEAREST
+from imcsim.specs.adc import IdealADC, RangedADC, UniformADC
 
 Array = np.ndarray[Any, Any]
 
 
-@dataclass(frozen=True)
-class Ranges:
-    """The ranges of a layer's ADCs: `lo` and `lsb` (slices,) in MAC units, codes 0 to `max_code` (0: not converted)."""
-
-    lo: tuple[float, ...]
-    lsb: tuple[float, ...]
-    max_code: int
-
-
 @dataclass(frozen=True, eq=False)
 class Errors:
-    """What the ADCs of a die get wrong: `gain` and `offset_lsb` (tiles, columns) frozen, noise at each conversion."""
+    """What the ADCs of dies get wrong: `gain`, `offset_lsb` (members, tiles, columns) frozen, noise a conversion.
+
+    `elements` (owners, elements) are the frozen normals of the elements that converters are made of, and `owner`
+    (members, tiles, columns) says whose each column uses.
+    """
 
     gain: Array
     offset_lsb: Array
     noise_lsb: float
+    elements: Array
+    owner: Array
 
 
-def no_errors(tiles: int, columns: int) -> Errors:
-    """The errors of converters as designed."""
-    return Errors(np.ones((tiles, columns), np.float32), np.zeros((tiles, columns), np.float32), 0.0)
-
-
-def converters(ranges: Ranges, columns: int, errors: Errors) -> Converters:
-    """The ADCs of a die in the form of the kernels, `columns` of them a slice and polarity."""
-    polarities = errors.gain.shape[1] // (columns * len(ranges.lo))
-    lo, lsb = (np.tile(np.repeat(np.asarray(value), columns), polarities) for value in (ranges.lo, ranges.lsb))
-    scale, shift = (errors.gain / lsb).astype(np.float32), (errors.offset_lsb - lo / lsb).astype(np.float32)
-    return Converters(ranges.max_code, scale, shift, errors.noise_lsb)
+def no_errors(adc: IdealADC | RangedADC, members: int, tiles: int, columns: int) -> Errors:
+    """The errors of converters as designed, all alike."""
+    shape = members, tiles, columns
+    elements = np.zeros((1, _elements(adc)), np.float32)
+    return Errors(np.ones(shape, np.float32), np.zeros(shape, np.float32), 0.0, elements, np.zeros(shape, np.int32))
 
 
 @singledispatch
-def manufactured_errors(adc: ADC, gain: Array, offset: Array) -> Errors:
-    """The errors that frozen standard normals `gain` and `offset` (tiles, columns) make of a design."""
-    raise TypeError(f"no converter {type(adc).__name__} ({gain.shape}, {offset.shape})")
+def manufactured(adc: IdealADC | RangedADC, normals: Callable[[str, int], Array], first: Array, array: Array) -> Errors:
+    """The errors of a die's converters: (members, tiles, columns).
 
-
-@manufactured_errors.register
-def _(adc: IdealADC, gain: Array, offset: Array) -> Errors:
-    del adc, offset
-    return no_errors(*gain.shape)
-
-
-@manufactured_errors.register
-def _(adc: UniformADC, gain: Array, offset: Array) -> Errors:
-    spread = np.float32(adc.gain_sigma_rel), np.float32(adc.offset_sigma_lsb)
-    return Errors(np.float32(1) + spread[0] * gain, spread[1] * offset, adc.noise_lsb)
-
-
-@singledispatch
-def fixed_ranges(adc: ADC, slices: int, largest_sum: float, signed: bool) -> Ranges | None:
-    """The ranges that need no data; None where they are to be calibrated.
-
-    `largest_sum` is the largest sum of a column in MAC units, `signed` whether sums may be negative.
+    `normals(source, n)` gives frozen standard normals (members, tiles, n, columns), or arrays in place of columns;
+    `first` (columns,) is the column
+    whose converter a column uses, `array` (columns,) the number of the array that it belongs to.
     """
-    del slices, largest_sum, signed
+    del normals, first, array
     raise TypeError(f"no converter {type(adc).__name__}")
 
 
-@fixed_ranges.register
-def _(adc: IdealADC, slices: int, largest_sum: float, signed: bool) -> Ranges | None:
-    del adc, largest_sum, signed
-    return Ranges((0.0,) * slices, (1.0,) * slices, 0)
+@manufactured.register
+def _(adc: IdealADC, normals: Callable[[str, int], Array], first: Array, array: Array) -> Errors:
+    del first, array
+    members, tiles, _, columns = normals("gain", 1).shape
+    return no_errors(adc, members, tiles, columns)
 
 
-@fixed_ranges.register
-def _(adc: UniformADC, slices: int, largest_sum: float, signed: bool) -> Ranges | None:
-    if adc.range == "full":
-        return _around_zero(adc, [full_lsb(adc, largest_sum, signed)] * slices, signed)
-    if adc.range == "given":
-        assert adc.lo is not None  # the spec holds both
-        assert adc.hi is not None
-        levels = _levels(adc, symmetric=adc.lo == -adc.hi)
-        return Ranges((adc.lo,) * slices, ((adc.hi - adc.lo) / (levels - 1),) * slices, levels - 1)
-    return None
+@manufactured.register
+def _(adc: RangedADC, normals: Callable[[str, int], Array], first: Array, array: Array) -> Errors:
+    gain, offset = (normals(source, 1)[:, :, 0, first] for source in ("gain", "offset"))
+    # the first column of each converter, or of each array where one table serves it, holds the frozen elements
+    owner_of = array if kinds.shared_by_array(adc) else first
+    _, column_of, holder_of = np.unique(owner_of, return_index=True, return_inverse=True)
+    members, tiles, _ = gain.shape
+    if kinds.shared_by_array(adc):
+        drawn = normals("element of an array", _elements(adc))
+    else:
+        drawn = normals("element", _elements(adc))[:, :, :, column_of]
+    elements = np.moveaxis(drawn, 2, 3).reshape(members * tiles * len(column_of), drawn.shape[2])
+    owner = np.arange(members * tiles).reshape(members, tiles, 1) * len(column_of) + holder_of
+    offsets = np.float32(adc.offset_sigma_lsb) * offset
+    comparators = kinds.converter_offsets(adc, normals("comparator", 1)[:, :, 0, first])
+    gains = np.float32(1) + np.float32(adc.gain_sigma_rel) * gain
+    return Errors(gains, offsets + comparators, adc.noise_lsb, elements, owner.astype(np.int32))
 
 
-def full_lsb(adc: UniformADC, largest_sum: float, signed: bool) -> float:
-    """The smallest LSB of 2^m >= 1 MAC unit with which the levels reach `largest_sum`."""
-    lsb = 1.0
-    while lsb * _reach(adc, signed) < largest_sum:
-        lsb *= 2
-    return lsb
+def converters(
+    adc: IdealADC | RangedADC, max_code: int, lo: Array, lsb: Array, errors: Errors, groups: int, trim: Array | None
+) -> Converters:
+    """The ADCs of dies in the form of the kernels, the row of each array `groups` times, as often as it is read.
 
-
-def least_squares_ranges(adc: UniformADC, values: Sequence[Array], counts: Sequence[Array], signed: bool) -> Ranges:
-    """The range of each slice that minimises the squared error of conversion, zero a code.
-
-    `values[s]` are the values that columns of slice s took on calibration data and `counts[s]` how often. Searched over
-    200 steps up to full coverage and over the powers of two; of equals the widest range wins.
+    `lo`, `lsb` (1 or members, columns) are the ranges, `trim` (2, members, tiles, columns) what is taken off the codes.
     """
-    steps = [_least_squares_lsb(adc, v, n, signed) for v, n in zip(values, counts, strict=True)]
-    return _around_zero(adc, steps, signed)
+
+    def rows(values: Array, dtype: Any) -> Array:
+        repeated = np.repeat(np.broadcast_to(values, errors.gain.shape), groups, axis=1)
+        return np.ascontiguousarray(repeated.reshape(-1, repeated.shape[-1]), dtype=dtype)
+
+    lo, lsb = lo[:, None], lsb[:, None]
+    scale, shift = rows(errors.gain / lsb, np.float32), rows(errors.offset_lsb - lo / lsb, np.float32)
+    trims = np.zeros((0, 0, 0), np.float32) if trim is None else np.stack([rows(part, np.float32) for part in trim])
+    if max_code == 0:
+        return ideal_converters(scale, shift)
+    levels, owner = max_code + 1, rows(errors.owner, np.int32)
+    table = kinds.table(adc, levels, errors.elements[:, : kinds.element_count(adc, levels)])
+    kind, noise_lsb = kinds.decision_kind(adc), kinds.decision_noise_lsb(adc)
+    return Converters(max_code, scale, shift, errors.noise_lsb, trims, kind, table, owner, noise_lsb)
 
 
-def convert(values: Array, lo: float, lsb: float, max_code: int) -> Array:
-    """Values after an error-free conversion: lo + code LSB, with code = clip(rint((v - lo) / LSB), 0, max_code)."""
-    return np.asarray(lo + lsb * np.clip(np.rint((values - lo) / lsb), 0, max_code))
+def ideal_converters(scale: Array, shift: Array) -> Converters:
+    """Converters that convert nothing, for columns (tiles, columns)."""
+    nothing = np.zeros((0, 0, 0), np.float32), NEAREST, np.zeros((1, 0), np.float32), np.zeros(scale.shape, np.int32)
+    return Converters(0, scale, shift, 0.0, *nothing, 0.0)
 
 
-def _least_squares_lsb(adc: UniformADC, values: Array, counts: Array, signed: bool) -> float:
-    largest = float(np.abs(values).max(initial=0.0))
-    if largest == 0.0:
-        return 1.0
-    covering = largest / _reach(adc, signed)
-    powers = 2.0 ** np.arange(np.floor(np.log2(covering * 0.02)), np.ceil(np.log2(covering)) + 1)
-    # the kernels hold it in float32: what is chosen here must be what they use
-    steps = np.concatenate([covering * np.geomspace(0.02, 1.0, 200), powers, [1.0]]).astype(np.float32)
-    best, least = 1.0, np.inf
-    for lsb in sorted({float(step) for step in steps}, reverse=True):
-        lo = _lowest(adc, lsb, signed)
-        error = float((counts * np.square(values - convert(values, lo, lsb, _levels(adc, signed) - 1))).sum())
-        if error < least * (1 - 1e-9):
-            best, least = lsb, error
-    return best
+def lossless(
+    adc: IdealADC | RangedADC, ranges: Sequence[Ranges], errors: Errors, largest: Sequence[float], signed: bool
+) -> bool:
+    """Whether every integer up to the largest of its slice goes through unchanged, negative ones too where `signed`."""
+    if isinstance(adc, IdealADC):
+        return True
+    if not isinstance(adc, UniformADC) or adc.noise_lsb > 0 or (errors.gain != 1).any() or errors.offset_lsb.any():
+        return False
+    return all(
+        lsb == 1 and lo == round(lo) and lo <= (-most if signed else 0) and lo + one.max_code >= most
+        for one in ranges
+        for lo, lsb, most in zip(one.lo, one.lsb, largest, strict=True)
+    )
 
 
-def _around_zero(adc: UniformADC, steps: Sequence[float], signed: bool) -> Ranges:
-    return Ranges(tuple(_lowest(adc, lsb, signed) for lsb in steps), tuple(steps), _levels(adc, signed) - 1)
-
-
-def _lowest(adc: UniformADC, lsb: float, signed: bool) -> float:
-    return -lsb * _reach(adc, signed) if signed else 0.0
-
-
-def _reach(adc: UniformADC, signed: bool) -> float:
-    """The largest level, in LSB from zero."""
-    levels = _levels(adc, symmetric=signed)
-    return (levels - 1) / 2 if signed else levels - 1
-
-
-def _levels(adc: UniformADC, symmetric: bool) -> int:
-    """2^bits levels; one less where they lie symmetric about zero, so that zero is one of them (1 bit: two levels)."""
-    return int(2**adc.bits - 1 if symmetric and adc.bits > 1 else 2**adc.bits)
+def _elements(adc: IdealADC | RangedADC) -> int:
+    return kinds.element_count(adc, 2**adc.bits) if isinstance(adc, RangedADC) else 0

@@ -16,15 +16,55 @@ from imcsim.specs.fields import Spec, fields_of
 from imcsim.study.plan import Axis, Cell
 
 SWEPT = ("chip", "network", "training")  # what a path of [grid] may start with
+VARIANT = "variant"  # the axis of the named changes in [variants]
 
 
-def swept_axes(grid: Mapping[str, Any], design: Design, chip: Mapping[str, Any], problems: list[Problem]) -> list[Axis]:
-    """The axes of [grid], each value checked against `design`; `chip` is the study's own section."""
-    if not grid:
+def variant_axis(
+    variants: Mapping[str, Any], grid: Mapping[str, Any], design: Design, problems: list[Problem]
+) -> list[Axis]:
+    """The axis of [variants]: named tables, each laid over the design; none where there are no variants."""
+    for name, changes in variants.items():
+        for path in grid:
+            if (leaf := variant_leaf(changes, path)) is not None:
+                remedy = "sweep it, or vary it"
+                problems.append(
+                    Problem(("variants", name, leaf), f'would not be heard: [grid] sweeps "{path}"', remedy=remedy)
+                )
+        where = ("variants", name)
+        if not isinstance(changes, Mapping):
+            problems.append(Problem(where, "must be a table of changes", given=format_value(changes)))
+            continue
+        strange = [key for key in changes if key not in SWEPT]
+        problems.extend(Problem((*where, key), "cannot vary", remedy=f"vary {', '.join(SWEPT)}") for key in strange)
+        found: list[Problem] = []
+        overlaid(design, {key: value for key, value in changes.items() if key in SWEPT}, (), found)
+        problems.extend(problem.within(*where) for problem in found)
+    return [Axis(VARIANT, tuple(variants))] if variants else []
+
+
+def variant_leaf(changes: Any, path: str) -> str | None:
+    """A path that a variant changes and that is `path`, holds it, lies inside it or is an alternative to it."""
+    head, _, name = path.rpartition(".")
+    rivals = {path, *(f"{head}.{other}" for other in ALTERNATIVES.get(name, ()) if head == "chip.cell")}
+    leaves = _leaves("", changes) if isinstance(changes, Mapping) else ()
+    for leaf in (leaf.removeprefix(".") for leaf in leaves):
+        if leaf in rivals or path.startswith(leaf + ".") or leaf.startswith(path + "."):
+            return leaf
+    return None
+
+
+def swept_axes(
+    grid: Mapping[str, Any], design: Design, chip: Mapping[str, Any], problems: list[Problem], *, needed: bool = True
+) -> list[Axis]:
+    """The axes of [grid], each value checked against `design`; `chip` is the study's own section.
+
+    An empty grid is a problem where it is `needed`.
+    """
+    if not grid and needed:
         example = 'for one, "chip.adc.bits" = [4, 6, 8]'
         problems.append(Problem(("grid",), "is empty: a study sweeps at least one path", remedy=example))
     listed = [path for path, values in grid.items() if not isinstance(values, Mapping)]
-    problems.extend(_conflicts(listed, chip, list(_paths(design.chip, "chip"))))
+    problems.extend(_conflicts(listed, chip, DERIVES_MISMATCH.get(type(design.chip.cell), ())))
     axes = []
     for path, values in grid.items():
         found = list(_axis_problems(path, values, design))
@@ -79,7 +119,7 @@ def _canonical(design: Design, path: str, value: Any) -> Any:
     return list(converted) if isinstance(converted, tuple) else converted
 
 
-def _conflicts(paths: Sequence[str], chip: Mapping[str, Any], known: Sequence[str]) -> Iterator[Problem]:
+def _conflicts(paths: Sequence[str], chip: Mapping[str, Any], deriving: Sequence[str]) -> Iterator[Problem]:
     for outer in paths:
         for inner in paths:
             if inner.startswith(outer + "."):
@@ -89,18 +129,28 @@ def _conflicts(paths: Sequence[str], chip: Mapping[str, Any], known: Sequence[st
     mismatch = "chip.cell.mismatch_sigma_rel"
     cell = chip.get("cell")
     given = isinstance(cell, Mapping) and "mismatch_sigma_rel" in cell
-    for name in DERIVES_MISMATCH:
+    for name in deriving:
         path = f"chip.cell.{name}"
-        if path in paths and path in known and (mismatch in paths or (given and name in ALTERNATIVES)):
+        if path in paths and (mismatch in paths or (given and name in ALTERNATIVES)):
             allowed = f"cannot be swept together with a given {mismatch}, which is derived from it"
             yield Problem(("grid", path), allowed, remedy="sweep or give one of the two")
 
 
-def resolved_cell(design: Design, axes: Sequence[Axis], index: tuple[int, ...], problems: list[Problem]) -> Cell | None:
-    """The cell at `index` of the grid: `design` with that value of each axis; None where it cannot be."""
+def resolved_cell(
+    design: Design,
+    variants: Mapping[str, Any],
+    axes: Sequence[Axis],
+    index: tuple[int, ...],
+    problems: list[Problem],
+) -> Cell | None:
+    """The cell at `index` of the grid: `design` with that value of each axis; None where it cannot be.
+
+    A variant comes first: what is swept beside it is laid over it.
+    """
     changes: dict[str, Any] = {}
     for axis, position in zip(axes, index, strict=True):
-        _merge(changes, _nested(axis.path, axis.values[position]))
+        value = axis.values[position]
+        _merge(changes, variants[value] if axis.path == VARIANT else _nested(axis.path, value))
     found: list[Problem] = []
     resolved = overlaid(design, changes, (), found)
     if resolved is None:

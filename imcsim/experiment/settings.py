@@ -10,7 +10,8 @@ from typing import Any
 
 from imcsim.errors import Problem, SpecError
 from imcsim.specs.cells import ALTERNATIVES
-from imcsim.specs.codec import format_value, parse_toml
+from imcsim.specs.chip import ChipSpec
+from imcsim.specs.codec import format_value, overlaid, parse_toml
 from imcsim.specs.library import is_path
 
 QUICK_EPOCHS = 10
@@ -74,6 +75,19 @@ def apply_setting(table: dict[str, Any], keys: tuple[str, ...], value: Any, prob
         for other in ALTERNATIVES.get(keys[-1], ()):
             table.pop(other, None)
     table[keys[-1]] = value
+
+
+def changed_chip(spec: ChipSpec, settings: Sequence[str]) -> ChipSpec:
+    """The chip with settings "dotted.path=value" laid over it. Raises SpecError with all that is wrong with them."""
+    problems: list[Problem] = []
+    table: dict[str, Any] = {}
+    for text in settings:
+        if (change := parse_setting(text, problems)) is not None:
+            apply_setting(table, *change, problems)
+    changed = overlaid(spec, table, (), problems) if not problems else None
+    if changed is None:
+        raise SpecError(dataclasses.replace(problem, source=problem.source or "--set") for problem in problems)
+    return changed
 
 
 def thin_out(table: dict[str, Any]) -> None:

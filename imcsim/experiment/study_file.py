@@ -13,7 +13,7 @@ from typing import Any
 from imcsim import datasets
 from imcsim.errors import Problem, SpecError, did_you_mean
 from imcsim.experiment.design import Design
-from imcsim.experiment.grid import resolved_cell, swept_axes, value_at
+from imcsim.experiment.grid import VARIANT, resolved_cell, swept_axes, value_at, variant_axis, variant_leaf
 from imcsim.experiment.settings import apply_setting, attributed, parse_setting, thin_out
 from imcsim.network.mlp import NetworkSpec
 from imcsim.specs.chip import ChipSpec
@@ -22,7 +22,7 @@ from imcsim.specs.library import is_path, load, read_device
 from imcsim.study.plan import Axis, Plan, PlotSpec, Replicates, plot_problems
 from imcsim.training import TrainingSpec
 
-SECTIONS = ("name", "dataset", "seed", "replicates", "network", "training", "chip", "grid", "plot")
+SECTIONS = ("name", "dataset", "seed", "replicates", "network", "training", "chip", "variants", "grid", "plot")
 
 MAX_POINTS = 2_000_000  # beyond it a plan no longer fits the memory of a laptop
 
@@ -39,6 +39,7 @@ def read_study(path: Path, settings: Sequence[str] = (), *, quick: bool = False)
     changes = [change for text in settings if (change := parse_setting(text, problems))]
     for keys, value in changes:
         apply_setting(table, keys, value, problems)
+        problems.extend(_unheard(table.get("variants"), keys))
     if quick:
         thin_out(table)
     plan = _plan(table, path.parent, problems)
@@ -48,13 +49,22 @@ def read_study(path: Path, settings: Sequence[str] = (), *, quick: bool = False)
     return plan
 
 
+def _unheard(variants: Any, keys: tuple[str, ...]) -> Iterator[Problem]:
+    """What is wrong with a setting of a path that variants set themselves."""
+    named = variants if isinstance(variants, Mapping) else {}
+    deaf = [name for name, changes in named.items() if variant_leaf(changes, ".".join(keys)) is not None]
+    if deaf:
+        told = ", ".join(f'"{name}"' for name in deaf)
+        yield Problem(keys, f"would not be heard by the variants that set it themselves: {told}", remedy="edit them")
+
+
 def _plan(table: Mapping[str, Any], folder: Path, problems: list[Problem]) -> Plan | None:
     problems.extend(
         Problem((key,), f'unknown key "{key}"', remedy=did_you_mean(key, SECTIONS))
         for key in table
         if key not in SECTIONS
     )
-    sections = {key: table.get(key, {}) for key in ("replicates", "network", "training", "chip", "grid")}
+    sections = {key: table.get(key, {}) for key in ("replicates", "network", "training", "chip", "variants", "grid")}
     for key in [key for key, value in sections.items() if not isinstance(value, Mapping)]:
         problems.append(Problem((key,), "must be a table", given=format_value(sections[key])))
         sections[key] = {}
@@ -80,9 +90,10 @@ def _plan(table: Mapping[str, Any], folder: Path, problems: list[Problem]) -> Pl
     if isinstance(table.get("grid", {}), Mapping):
         stand_in = design or Design(**{**parts, "dataset": datasets.NAMES[0], "network": NetworkSpec(hidden=())})
         before = len(problems)
-        axes = swept_axes(sections["grid"], stand_in, sections["chip"], problems)
+        axes = variant_axis(sections["variants"], sections["grid"], stand_in, problems)
+        axes += swept_axes(sections["grid"], stand_in, sections["chip"], problems, needed=not axes)
         if len(problems) == before:
-            problems.extend(plot_problems(plot, list(sections["grid"])))
+            problems.extend(plot_problems(plot, [axis.path for axis in axes]))
     if problems or design is None or replicates is None:
         return None
     points = math.prod([len(axis.values) for axis in axes] + list(to_table(replicates).values()))
@@ -90,7 +101,7 @@ def _plan(table: Mapping[str, Any], folder: Path, problems: list[Problem]) -> Pl
         remedy = "sweep fewer values, or repeat them less"
         problems.append(Problem(("replicates",), f"at most {MAX_POINTS} points a study", f"{points} points", remedy))
         return None
-    return _assembled(str(name), table, folder, design, axes, replicates, plot, problems)
+    return _assembled(str(name), {**table, **sections}, folder, design, axes, replicates, plot, problems)
 
 
 def _assembled(
@@ -104,7 +115,8 @@ def _assembled(
     problems: list[Problem],
 ) -> Plan | None:
     cells = [
-        resolved_cell(design, axes, index, problems) for index in product(*(range(len(axis.values)) for axis in axes))
+        resolved_cell(design, table["variants"], axes, index, problems)
+        for index in product(*(range(len(axis.values)) for axis in axes))
     ]
     if problems:
         problems[:] = dict.fromkeys(problems)  # many cells may share one
@@ -114,7 +126,8 @@ def _assembled(
         "name": name,
         **to_table(design),
         "replicates": to_table(replicates),
-        "grid": {axis.path: list(axis.values) for axis in axes},
+        **({"variants": table["variants"]} if table["variants"] else {}),
+        "grid": {axis.path: list(axis.values) for axis in axes if axis.path != VARIANT},
         **({"plot": to_table(plot)} if plot else {}),
     }
     # of a device's path only the name, so that the text is the same wherever the file lies

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import functools
+from contextlib import AbstractContextManager
+from typing import Any
 
 
-@contextmanager
-def single_threaded_blas() -> Iterator[None]:
+def single_threaded_blas() -> AbstractContextManager[Any]:
     """Matrix products inside run on one thread, so that their bits do not depend on how many there are.
 
     Several threads cut a product into parts and so sum it in another order.
     """
-    from threadpoolctl import threadpool_limits
+    limited: AbstractContextManager[Any] = _controller().limit(limits=1, user_api="blas")
+    return limited
 
-    with threadpool_limits(limits=1, user_api="blas"):
-        yield
+
+@functools.cache
+def _controller() -> Any:
+    """The BLAS libraries of this process, looked up once: numpy's own, and scipy's, which kernels call."""
+    import scipy.linalg.cython_blas  # noqa: F401  # what is not loaded yet would go unlimited
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()

@@ -14,6 +14,12 @@ from imcsim.kernels.philox import fill_normals
 CELL_MISMATCH = 1
 ADC_GAIN = 2
 ADC_OFFSET = 3
+ADC_ELEMENT = 4
+ADC_COMPARATOR = 5
+DAC_GAIN = 6
+DAC_ELEMENT = 7
+CELL_MINIMUM = 8  # the supply below which a cell loses its bit
+CELL_POWER_UP = 9  # the state in which it wakes
 
 
 @parallel_kernel(lambda *args: 10 * math.prod(args[2:7]))

@@ -8,10 +8,13 @@ import os
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import numba
+
+from imcsim.kernels.blas import single_threaded_blas
 
 Function = Callable[..., Any]
 
@@ -56,11 +59,11 @@ def kernel(function: Function) -> Function:
 _SMALL = 1_000_000
 
 
-def parallel_kernel(work: Callable[..., int]) -> Callable[[Function], Function]:
+def parallel_kernel(work: Callable[..., int], *, blas: bool = False) -> Callable[[Function], Function]:
     """Compile a kernel whose `prange` iterations run on all threads, and let one such kernel run at a time.
 
     `work` estimates the elementary steps of a call from its arguments; small ones run on one thread. The bits do not
-    depend on it.
+    depend on it. `blas`: its iterations multiply matrices, each on its own thread.
     """
 
     def decorate(function: Function) -> Function:
@@ -68,7 +71,7 @@ def parallel_kernel(work: Callable[..., int]) -> Callable[[Function], Function]:
 
         @functools.wraps(function)
         def locked(*args: Any) -> Any:
-            with _PARALLEL:
+            with _PARALLEL, single_threaded_blas() if blas else nullcontext():
                 threads = numba.get_num_threads()
                 if threads == 1 or work(*args) >= _SMALL:
                     return compiled(*args)

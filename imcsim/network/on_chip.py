@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from imcsim.crossbar import Crossbar, manufacture, nominal_die
+from imcsim.crossbar import Crossbar
+from imcsim.manufacturing import manufacture, nominal_die
 from imcsim.network.activations import ACTIVATIONS
 from imcsim.network.mlp import MLP
 from imcsim.rng import child, draw_key
@@ -17,36 +19,52 @@ from imcsim.specs.chip import ChipSpec
 Array = np.ndarray[Any, Any]
 
 
+Generators = np.random.Generator | Sequence[np.random.Generator]
+
+
 @dataclass(frozen=True, eq=False)
 class ChipNetwork:
-    """Crossbars in the order of the layers, the biases (outputs,) added behind them, and the hidden activation."""
+    """Crossbars in the order of the layers, the biases (outputs,) added behind them, and the hidden activation.
+
+    Its layers may be ensembles of dies: then it gives (members, samples, outputs), of a member the bits it has alone.
+    """
 
     layers: tuple[Crossbar, ...]
     biases: tuple[Array, ...]
     activation: str
 
-    def logits(self, x: Array, rng: np.random.Generator) -> Array:
-        """Run x (samples, inputs) through the chip: the last layer's sums, (samples, outputs)."""
-        key, last = draw_key(rng), len(self.layers) - 1
+    def logits(self, x: Array, rng: Generators) -> Array:
+        """Run x (samples, inputs) through the chip: the last layer's sums, (samples, outputs).
+
+        An ensemble takes a generator a member and gives (members, samples, outputs).
+        """
+        keys = [draw_key(one) for one in ([rng] if isinstance(rng, np.random.Generator) else rng)]
+        last = len(self.layers) - 1
         for layer in range(last):
-            x = self._hidden(layer, x, key)
-        return self._sums(last, x, key)
+            x = self._hidden(layer, x, keys)
+        return self._sums(last, x, keys)
 
-    def on_die(self, key: int) -> ChipNetwork:
-        """The same programmed weights and ranges on the die of `key` (64 bits)."""
-        dies = (
-            manufacture(layer.die.spec, layer.die.shape, draw_key(child(key, "layer", index)))
-            for index, layer in enumerate(self.layers)
-        )
-        layers = tuple(layer.on_die(die) for layer, die in zip(self.layers, dies, strict=True))
-        return dataclasses.replace(self, layers=layers)
+    def on_die(self, key: int | Sequence[int]) -> ChipNetwork:
+        """The same programmed weights and ranges on the die of `key` (64 bits); of many keys, on an ensemble."""
+        layers = []
+        for index, layer in enumerate(self.layers):
+            of_layer: int | list[int]
+            if isinstance(key, Sequence | np.ndarray):
+                of_layer = [draw_key(child(one, "layer", index)) for one in key]
+            else:
+                of_layer = draw_key(child(key, "layer", index))
+            layers.append(layer.on_die(manufacture(layer.die.spec, layer.die.shape, of_layer)))
+        return dataclasses.replace(self, layers=tuple(layers))
 
-    def _hidden(self, layer: int, x: Array, key: int) -> Array:
-        return np.asarray(ACTIVATIONS[self.activation].function(self._sums(layer, x, key)))
+    def _hidden(self, layer: int, x: Array, keys: Sequence[int]) -> Array:
+        return np.asarray(ACTIVATIONS[self.activation].function(self._sums(layer, x, keys)))
 
-    def _sums(self, layer: int, x: Array, key: int) -> Array:
+    def _sums(self, layer: int, x: Array, keys: Sequence[int]) -> Array:
         # a stream a layer: what one layer reads does not depend on how many were read before it
-        return np.asarray(self.layers[layer].mvm(x, child(key, "read", layer)) + self.biases[layer])
+        streams = [child(key, "read", layer) for key in keys]
+        crossbar = self.layers[layer]
+        read = crossbar.mvm(x, streams[0] if crossbar.die.members is None else streams)
+        return np.asarray(read + self.biases[layer])
 
 
 def program(mlp: MLP, spec: ChipSpec, rng: np.random.Generator) -> ChipNetwork:
@@ -61,13 +79,13 @@ def program(mlp: MLP, spec: ChipSpec, rng: np.random.Generator) -> ChipNetwork:
 
 def calibrate(network: ChipNetwork, x: Array, rng: np.random.Generator) -> ChipNetwork:
     """Set input steps and ADC ranges of all layers on samples x (samples, inputs), as they arrive through the chip."""
-    key = draw_key(rng)
+    keys = [draw_key(rng)]
     for index in range(len(network.layers)):
         layers = list(network.layers)
         layers[index] = layers[index].calibrate(x)
         network = dataclasses.replace(network, layers=tuple(layers))
         if index < len(layers) - 1:
-            x = network._hidden(index, x, key)
+            x = network._hidden(index, x, keys)
     return network
 
 

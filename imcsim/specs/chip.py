@@ -6,9 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from imcsim.errors import Problem
+from imcsim.specs.adc import ADC, UniformADC
 from imcsim.specs.array import ArraySpec
-from imcsim.specs.cells import Cell, SramDischargeCell
-from imcsim.specs.converters import ADC, DAC, BitSerialDAC, OneShotDAC, UniformADC
+from imcsim.specs.cells import Cell, TransistorCell
+from imcsim.specs.dac import DAC, BitSerialDAC
 from imcsim.specs.fields import Spec
 
 
@@ -22,7 +23,17 @@ class ChipSpec(Spec):
     adc: ADC = field(default_factory=UniformADC)
 
     def problems(self) -> Iterable[Problem]:
-        if isinstance(self.cell, SramDischargeCell) and isinstance(self.dac, OneShotDAC) and self.dac.signed:
+        if not isinstance(self.cell, TransistorCell):
+            return
+        if isinstance(self.dac, BitSerialDAC):
+            if self.dac.encoding == "sign_magnitude":
+                yield Problem(
+                    ("dac", "encoding"),
+                    "a bit line only discharges, so no row may be driven negative",
+                    given='"sign_magnitude"',
+                    remedy='use "twos_complement" or "two_phase"',
+                )
+        elif self.dac.signed:
             yield Problem(
                 ("dac", "signed"),
                 "a bit line only discharges, so inputs in one shot must be unsigned",

@@ -145,6 +145,20 @@ def overlaid(spec: T, changes: Mapping[str, Any], path: tuple[str, ...], problem
     return whole if len(problems) == before else None
 
 
+def overlay(spec: T, changes: Mapping[str, Any]) -> T:
+    """`spec` with nested tables of changes laid over it, all at once: what TOML would say of it.
+
+        overlay(chip, {"array": {"mapping": "offset", "weight_bits": 4}, "adc": {"kind": "sar", "bits": 6}})
+
+    Raises SpecError with all that is wrong.
+    """
+    problems: list[Problem] = []
+    changed = overlaid(spec, changes, (), problems)
+    if changed is None:
+        raise SpecError(problems)
+    return changed
+
+
 def to_table(spec: Spec) -> dict[str, Any]:
     """The table that describes `spec` wholly; fields that are None are left out, as TOML has no null."""
     table: dict[str, Any] = {"kind": kind_of(type(spec))} if kind_of(type(spec)) else {}

@@ -31,11 +31,19 @@ class Replicates(Spec):
 
 @dataclass(frozen=True, kw_only=True)
 class PlotSpec(Spec):
-    """What the study's figure shows: accuracy over the swept path `x`, a line for each value of the path `series`."""
+    """What the study's figure shows.
 
-    kind: Literal["accuracy_vs_bits"]
+    "accuracy_vs_bits": accuracy over the swept path `x`, a line for each value of the path `series`. "losses": how much
+    lower the accuracy of each value of `x` lies than that of the first, replicate by replicate.
+    """
+
+    kind: Literal["accuracy_vs_bits", "losses"]
     x: str
     series: str | None = None
+
+    def problems(self) -> Iterable[Problem]:
+        if self.kind == "losses" and self.series is not None:
+            yield Problem(("series",), 'has no meaning where kind = "losses"', f'"{self.series}"', "leave it out")
 
 
 @dataclass(frozen=True)

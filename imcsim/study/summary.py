@@ -11,8 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from imcsim.study.plan import PlotSpec
-from imcsim.study.statistics import Interval
+from imcsim.study.statistics import Interval, mean_interval
 
 
 @dataclass(frozen=True)
@@ -59,11 +62,33 @@ class Summary:
         combinations = itertools.product(*(self.values(path) for path in others))
         return [self.at(dict(zip(others, values, strict=True))) for values in combinations]
 
+    def losses(self, path: str) -> Mapping[Any, Interval]:
+        """How much lower the accuracy lies at each value of `path` than at the first, paired by training and die.
+
+        Empty where the results of the first are incomplete; a value with incomplete results is left out.
+        """
+        first, *others = self.values(path)
+        tables = {row.coordinates[path]: _table(row) for row in self.rows}
+        reference = tables[first]
+        if reference is None:
+            return {}
+        complete = {value: tables[value] for value in others}
+        return {
+            value: mean_interval(reference - table)
+            for value, table in complete.items()
+            if table is not None and table.shape == reference.shape
+        }
+
     def csv(self) -> str:
         """Comma-separated values, a line a row; empty where there is no number."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         table = [_flat(row) for row in self.rows]
+        if self.plot is not None and self.plot.kind == "losses":
+            x = self.plot.x
+            lost = {id(row): part.losses(x).get(row.coordinates[x]) for part in self.slices(x) for row in part.rows}
+            for line, row in zip(table, self.rows, strict=True):
+                line |= {f"lost{end}": value for end, value in _ends(lost[id(row)])}
         writer.writerow(table[0])
         writer.writerows([_csv_field(value) for value in line.values()] for line in table)
         return text.getvalue()
@@ -82,6 +107,11 @@ def format_summary(summary: Summary) -> str:
     """The summary as a table to read: percent, the 95 % interval, how many trainings and dies."""
     heads = [*summary.axes, "accuracy %", "95 % interval", "float %", "trainings x dies"]
     lines = [[*(str(row.coordinates[path]) for path in summary.axes), *_percentages(row)] for row in summary.rows]
+    if summary.plot is not None and summary.plot.kind == "losses" and len(summary.axes) == 1:
+        lost = summary.losses(summary.plot.x)
+        heads.append("points lost, 95 % interval")
+        for line, row in zip(lines, summary.rows, strict=True):
+            line.append(_points(lost.get(row.coordinates[summary.plot.x])))
     widths = [max(len(line[column]) for line in [heads, *lines]) for column in range(len(heads))]
     table = [
         "  ".join(text.rjust(width) for text, width in zip(line, widths, strict=True)).rstrip()
@@ -95,11 +125,25 @@ def format_summary(summary: Summary) -> str:
     return "\n".join([summary.name, *table, *notes]) + "\n"
 
 
+def _table(row: Row) -> NDArray[np.float64] | None:
+    """The replicates (trainings, dies) of a row; None where some are missing."""
+    count = row.accuracy.n_trainings, row.accuracy.n_dies
+    whole = len(row.replicates) == math.prod(count) and not (row.failed or row.missing)
+    return np.array(row.replicates).reshape(count) if whole else None
+
+
 def _percentages(row: Row) -> list[str]:
     interval = row.accuracy
     bounds = "" if math.isnan(interval.low) else f"{100 * interval.low:.2f} ... {100 * interval.high:.2f}"
     count = f"{interval.n_trainings} x {interval.n_dies}"
     return [_percent(interval.mean), bounds, _percent(row.accuracy_float.mean), count]
+
+
+def _points(lost: Interval | None) -> str:
+    if lost is None:
+        return "-"
+    bounds = "" if math.isnan(lost.low) else f"  ({100 * lost.low:+.2f} ... {100 * lost.high:+.2f})"
+    return f"{100 * lost.mean:+.2f}{bounds}"
 
 
 def _percent(value: float) -> str:
@@ -114,6 +158,12 @@ def _flat(row: Row) -> dict[str, Any]:
     interval = row.accuracy
     flat |= {"trainings": interval.n_trainings, "dies": interval.n_dies, "method": interval.method}
     return flat | {"points_ok": row.ok, "points_failed": row.failed, "points_missing": row.missing}
+
+
+def _ends(loss: Interval | None) -> list[tuple[str, float]]:
+    if loss is None:
+        return [(end, math.nan) for end in ("", "_low", "_high")]
+    return [("", loss.mean), ("_low", loss.low), ("_high", loss.high)]
 
 
 def _csv_field(value: Any) -> Any:

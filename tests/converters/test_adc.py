@@ -1,4 +1,4 @@
-"""ADC ranges: which levels there are, where a full range ends, and that a calibrated one loses the least."""
+"""The converters of a die: what each gets wrong, which columns share one, and when nothing is lost."""
 
 from __future__ import annotations
 
@@ -8,224 +8,196 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.special import ndtri
 
-from imcsim.converters.adc import (
-    convert,
-    converters,
-    fixed_ranges,
-    full_lsb,
-    least_squares_ranges,
-    manufactured_errors,
-    no_errors,
-)
+from imcsim.converters.adc import converters, lossless, manufactured, no_errors
+from imcsim.converters.ranges import Ranges, fixed_ranges
+from imcsim.manufacturing import manufacture
 from imcsim.rng import child
-from imcsim.specs.converters import IdealADC, UniformADC
+from imcsim.specs.adc import FlashADC, IdealADC, RampADC, SarADC, UniformADC
+from imcsim.specs.array import ArraySpec
+from imcsim.specs.cells import SramCell
+from imcsim.specs.chip import ChipSpec
 
-BITS = st.integers(1, 16)
-
-
-def full(bits):
-    return UniformADC(bits=bits, range="full")
-
-
-def levels_of(ranges, s=0):
-    return ranges.lo[s] + ranges.lsb[s] * np.arange(ranges.max_code + 1)
+MEMBERS, TILES, COLUMNS = 2, 3, 8
+ITS_OWN = np.arange(COLUMNS)
+PAIRS = np.arange(COLUMNS) // 2 * 2  # every converter serves two columns
+HALVES = np.arange(COLUMNS) // 4  # two arrays
 
 
-@given(BITS, st.floats(1, 1e6), st.booleans())
-def test_a_full_range_has_the_smallest_power_of_two_that_covers_every_sum(bits, largest, signed):
-    lsb = full_lsb(full(bits), largest, signed)
-    # levels from zero, or as many either side of it (1 bit: half an LSB either side)
-    reach = max((2**bits - 2) / 2, 0.5) if signed else 2**bits - 1
-    assert lsb == 2.0 ** max(0, math.ceil(math.log2(largest / reach)))
-    assert lsb * reach >= largest
-    assert lsb == 1 or lsb / 2 * reach < largest
+def normals(shape=(MEMBERS, TILES, COLUMNS), arrays=2):
+    """Frozen normals (members, tiles, n, columns) of every source."""
+    members, tiles, columns = shape
+
+    def drawn(source, n):
+        places = arrays if source == "element of an array" else columns
+        return child(0, "die", source).normal(size=(members, tiles, n, places)).astype(np.float32)
+
+    return drawn
 
 
-@given(BITS, st.integers(1, 5), st.floats(1, 1e5))
-def test_an_unsigned_full_range_has_all_its_levels_from_zero(bits, slices, largest):
-    ranges = fixed_ranges(full(bits), slices, largest, signed=False)
-    assert len(ranges.lo) == len(ranges.lsb) == slices
-    levels = levels_of(ranges, slices - 1)
-    assert levels.size == 2**bits
-    assert levels[0] == 0
-    assert levels[-1] >= largest
+def made(adc, first=ITS_OWN, array=HALVES):
+    return manufactured(adc, normals(), first, array)
 
 
-@given(st.integers(2, 16), st.floats(1, 1e5))
-def test_a_signed_full_range_is_symmetric_with_a_level_less_and_zero_a_level(bits, largest):
-    levels = levels_of(fixed_ranges(full(bits), 1, largest, signed=True))
-    assert levels.size == 2**bits - 1
-    assert 0 in levels
-    np.testing.assert_array_equal(levels, -levels[::-1])
-    assert levels[-1] >= largest
+# Errors
 
 
-def test_one_bit_has_two_levels_signed_or_not():
-    np.testing.assert_array_equal(levels_of(fixed_ranges(full(1), 1, 3, signed=False)), [0, 4])
-    np.testing.assert_array_equal(levels_of(fixed_ranges(full(1), 1, 3, signed=True)), [-4, 4])
+def test_gain_and_offset_spread_as_given(assert_moments):
+    adc, n = UniformADC(gain_sigma_rel=0.02, offset_sigma_lsb=1.5, noise_lsb=0.3), 10_000
+    errors = manufactured(adc, normals((2, 3, n), arrays=1), np.arange(n), np.zeros(n, int))
+    assert_moments(errors.gain, 1, 0.02)
+    assert_moments(errors.offset_lsb, 0, 1.5)
+    assert errors.noise_lsb == 0.3
+    assert abs(np.mean((errors.gain - 1) / 0.02 * errors.offset_lsb / 1.5)) < 5 / math.sqrt(errors.gain.size)
 
 
-@pytest.mark.parametrize(("bits", "lsb"), [(8, 1), (7, 2), (6, 4), (4, 16), (1, 128)])
-def test_128_rows_bit_by_bit_take_eight_bits_for_an_lsb_of_one(bits, lsb):
-    assert full_lsb(full(bits), 128, signed=False) == lsb
+@pytest.mark.parametrize("adc", [RampADC, FlashADC])
+def test_the_offset_of_a_comparator_adds_to_that_of_its_converter_where_one_serves_a_column(adc, assert_moments):
+    n = 10_000
+    of = adc(bits=3, offset_sigma_lsb=0.3, comparator_sigma_lsb=0.4)
+    errors = manufactured(of, normals((2, 3, n), arrays=1), np.arange(n), np.zeros(n, int))
+    # of a flash converter each threshold has a comparator of its own
+    assert_moments(errors.offset_lsb, 0, 0.5 if adc is RampADC else 0.3)
 
 
-@given(st.integers(1, 12), st.floats(-100, 99), st.floats(0.5, 100))
-def test_a_given_range_runs_from_lo_to_hi_inclusive(bits, lo, width):
-    hi = lo + width
-    ranges = fixed_ranges(UniformADC(bits=bits, range="given", lo=lo, hi=hi), 2, 1.0, signed=True)
-    levels = levels_of(ranges, 1)
-    assert levels.size == (2**bits - 1 if lo == -hi and bits > 1 else 2**bits)
-    assert levels[0] == lo
-    assert levels[-1] == pytest.approx(hi, rel=1e-9, abs=1e-9)
+@pytest.mark.parametrize("adc", [IdealADC(), UniformADC(), SarADC(), RampADC(), FlashADC()])
+def test_a_flawless_converter_has_gain_one_and_no_offset(adc):
+    for errors in (made(adc), no_errors(adc, MEMBERS, TILES, COLUMNS)):
+        assert errors.gain.shape == errors.owner.shape == (MEMBERS, TILES, COLUMNS)
+        assert (errors.gain == 1).all()
+        assert (errors.offset_lsb == 0).all()
+        assert errors.noise_lsb == 0
 
 
-@pytest.mark.parametrize(("bits", "levels"), [(1, [-3, 3]), (2, [-3, 0, 3]), (3, [-3, -2, -1, 0, 1, 2, 3])])
-def test_a_given_range_about_zero_has_zero_as_a_level_but_for_one_bit(bits, levels):
-    ranges = fixed_ranges(UniformADC(bits=bits, range="given", lo=-3, hi=3), 1, 1.0, signed=False)
-    np.testing.assert_allclose(levels_of(ranges), levels)
+# Sharing
+
+FAULTY = {"gain_sigma_rel": 0.02, "offset_sigma_lsb": 1.5}
 
 
-def test_an_ideal_converter_has_no_codes_and_a_calibrated_one_no_range_yet():
-    assert fixed_ranges(IdealADC(), 2, 9.0, signed=False).max_code == 0
-    assert fixed_ranges(UniformADC(range="mse"), 2, 9.0, signed=False) is None
+@pytest.mark.parametrize("adc", [UniformADC(**FAULTY), SarADC(unit_sigma_rel=0.05, **FAULTY)])
+def test_columns_that_share_a_converter_share_its_errors_and_no_others_do(adc):
+    errors = made(adc, first=PAIRS)
+    for values in (errors.gain, errors.offset_lsb, errors.owner):
+        np.testing.assert_array_equal(values, values[..., PAIRS])
+        assert np.unique(values).size == MEMBERS * TILES * COLUMNS // 2
+    assert len(errors.elements) == MEMBERS * TILES * COLUMNS // 2
+    if isinstance(adc, SarADC):
+        assert np.unique(errors.elements[:, 0]).size == len(errors.elements)
 
 
-@given(st.integers(1, 12), st.floats(-10, 10), st.floats(0.01, 10), st.lists(st.floats(-1e4, 1e4), min_size=1))
-def test_conversion_gives_the_nearest_level(bits, lo, lsb, values):
-    levels = lo + lsb * np.arange(2**bits)
-    got = convert(np.array(values), lo, lsb, 2**bits - 1)
-    nearest = np.abs(np.array(values)[:, None] - levels).min(axis=1)
-    np.testing.assert_allclose(np.abs(got - values), nearest, rtol=1e-9, atol=1e-9 * lsb)
-    assert np.abs(got[:, None] - levels).min(axis=1).max() < 1e-9 * lsb * 2**bits
+def test_a_converter_that_is_shared_is_that_of_its_first_column():
+    adc = SarADC(bits=4, unit_sigma_rel=0.05, **FAULTY)
+    alone, shared = made(adc), made(adc, first=PAIRS)
+    np.testing.assert_array_equal(shared.gain, alone.gain[..., PAIRS])
+    np.testing.assert_array_equal(shared.elements[shared.owner], alone.elements[alone.owner[..., PAIRS]])
 
 
-@pytest.mark.parametrize("bits", [6, 8, 10, 12])
-def test_a_full_scale_sine_has_six_decibels_a_bit_and_1_76(bits):
-    sine = np.sin(2 * np.pi * np.arange(100_000) / 100_000)
-    lsb = 2.0 / 2**bits
-    error = convert(sine, -1 + lsb / 2, lsb, 2**bits - 1) - sine
-    sqnr = 10 * math.log10(np.mean(sine**2) / np.mean(error**2))
-    # the formula takes errors for uniform; those of a sine, which dwells at its peaks, are so within half a decibel
-    assert sqnr == pytest.approx(6.02 * bits + 1.76, abs=0.5)
+def test_the_columns_of_an_array_share_its_ramp_but_not_their_comparators():
+    errors = made(RampADC(bits=4, unit_sigma_rel=0.05, comparator_sigma_lsb=0.3))
+    for half in (HALVES == 0, HALVES == 1):
+        owners = errors.owner[..., half]
+        assert (owners == owners[..., :1]).all()
+    assert np.unique(errors.owner).size == len(errors.elements) == MEMBERS * TILES * 2
+    assert np.unique(errors.offset_lsb).size == MEMBERS * TILES * COLUMNS
 
 
-# Calibration
+@pytest.mark.parametrize("columns_per_adc", [1, 3, 4, 100])
+def test_neighbours_in_an_array_share_a_converter_and_arrays_polarities_and_slices_do_not(columns_per_adc):
+    # 25 columns on arrays of 10: ten, ten and five, whose last converters serve what is left
+    adc = UniformADC(columns_per_adc=columns_per_adc, range="full", **FAULTY)
+    spec = ChipSpec(cell=SramCell(), array=ArraySpec(rows=8, cols=10, weight_bits=3), adc=adc)
+    gain = manufacture(spec, (16, 25), 5).adc.gain[0].reshape(2, 2, 2, 25)  # tiles, polarities, slices, columns
+    column = np.arange(25)
+    converter = column // 10 * 1000 + column % 10 // columns_per_adc
+    same = converter[:, None] == converter
+    np.testing.assert_array_equal(gain[..., :, None] == gain[..., None, :], np.broadcast_to(same, (2, 2, 2, 25, 25)))
+    assert np.unique(gain).size == 8 * np.unique(converter).size
 
 
-def squared_error(adc, lsb, values, counts, signed):
-    levels = 2**adc.bits - (1 if signed and adc.bits > 1 else 0)
-    lo = -lsb * (levels - 1) / 2 if signed else 0.0
-    return float(counts @ np.square(values - convert(values, lo, lsb, levels - 1)))
+def test_a_member_has_the_converters_that_it_has_alone():
+    adc = SarADC(bits=4, unit_sigma_rel=0.05, range="full", **FAULTY)
+    spec = ChipSpec(cell=SramCell(), array=ArraySpec(rows=8, cols=10, weight_bits=3), adc=adc)
+    together = manufacture(spec, (16, 25), [3, 4]).adc
+    for member, key in enumerate((3, 4)):
+        alone = manufacture(spec, (16, 25), key).adc
+        np.testing.assert_array_equal(together.gain[member], alone.gain[0])
+        np.testing.assert_array_equal(together.elements[together.owner[member]], alone.elements[alone.owner[0]])
 
 
-def distributions(signed):
-    rng = child(0, "columns")
-    continuous = rng.normal(0, 20, 3000) if signed else rng.gamma(4, 5, 3000)
-    integers = rng.binomial(128, 0.2, 3000).astype(float) - (25 if signed else 0)
-    return {"continuous": continuous, "integers": integers}
+# In the form of the kernels
+
+RANGE = np.linspace(-3, 1, COLUMNS)[None], np.linspace(0.5, 2, COLUMNS)[None]
 
 
-@pytest.mark.parametrize("signed", [False, True])
-@pytest.mark.parametrize("law", ["continuous", "integers"])
-@pytest.mark.parametrize("bits", [1, 2, 3, 4, 6, 8])
-def test_no_range_of_a_fine_scan_loses_less_than_the_calibrated_one(bits, law, signed):
-    adc = UniformADC(bits=bits)
-    values, counts = np.unique(distributions(signed)[law], return_counts=True)
-    ranges = least_squares_ranges(adc, [values], [counts], signed)
-    reach = max((2**bits - 2) / 2, 0.5) if signed else 2**bits - 1
-    covering = np.abs(values).max() / reach
-    scan = min(squared_error(adc, lsb, values, counts, signed) for lsb in covering * np.linspace(0.02, 1, 2000))
-    # the squared error of one rounding spreads by sqrt(4/5) of its mean: a finer scan finds steps that are merely lucky
-    # (of integers few steps suit the lattice, and 200 of them may miss the best: by 0.2 dB, at most)
-    luck = 1 + 5 * np.sqrt(0.8 / counts.sum()) if law == "continuous" else 10**0.02
-    assert squared_error(adc, ranges.lsb[0], values, counts, signed) <= luck * scan
-    assert squared_error(adc, ranges.lsb[0], values, counts, signed) <= squared_error(
-        adc, covering, values, counts, signed
-    ) * (1 + 1e-6)
+def test_scale_and_shift_are_range_gain_and_offset():
+    adc = UniformADC(bits=4, noise_lsb=0.25, **FAULTY)
+    errors, (lo, lsb) = made(adc), RANGE
+    got = converters(adc, 15, lo, lsb, errors, 1, None)
+    v = child(1, "values").uniform(-5, 5, COLUMNS)
+    # the gain acts on the value, the offset on the code: u = gain v / lsb + offset - lo / lsb
+    u = (errors.gain * v / lsb + errors.offset_lsb - lo / lsb).reshape(MEMBERS * TILES, COLUMNS)
+    np.testing.assert_allclose(v * got.scale + got.shift, u, rtol=1e-5, atol=1e-5)
+    assert (got.max_code, got.noise_lsb, got.trim.size) == (15, 0.25, 0)
+    assert got.scale.dtype == got.shift.dtype == np.float32
 
 
-@pytest.mark.parametrize(("bits", "step"), [(2, 1.224), (3, 0.6508), (4, 0.3534)])
-def test_the_calibrated_range_for_normal_sums_is_the_published_optimum(bits, step):
-    # Max, "Quantizing for minimum distortion", 1960, table II: 3, 7 and 15 equally spaced levels
-    gauss = 10 * ndtri((np.arange(20_000) + 0.5) / 20_000)
-    ranges = least_squares_ranges(UniformADC(bits=bits), [gauss], [np.ones(gauss.size)], signed=True)
-    assert ranges.lsb[0] == pytest.approx(10 * step, rel=0.02)
+def test_members_may_have_ranges_of_their_own():
+    adc, lsb = UniformADC(bits=4), np.array([[1.0] * COLUMNS, [4.0] * COLUMNS])
+    got = converters(adc, 15, 0 * lsb, lsb, made(adc), 1, None)
+    np.testing.assert_array_equal(got.scale, np.repeat(1 / lsb, TILES, axis=0))
 
 
-@given(st.integers(2, 8), st.sets(st.integers(0, 255), min_size=1), st.booleans())
-def test_where_an_lsb_of_one_covers_integer_sums_the_calibrated_range_is_exact(bits, sums, signed):
-    reach = (2**bits - 2) // 2 if signed else 2**bits - 1
-    values = np.array(sorted({s % (reach + 1) for s in sums}), float)
-    if signed:
-        values = np.concatenate([-values, values])
-    ranges = least_squares_ranges(UniformADC(bits=bits), [values], [np.ones(values.size)], signed)
-    np.testing.assert_array_equal(convert(values, ranges.lo[0], ranges.lsb[0], ranges.max_code), values)
+def test_an_array_that_is_read_in_groups_has_the_same_converters_each_time():
+    adc = SarADC(bits=4, unit_sigma_rel=0.05, **FAULTY)
+    trim = child(2, "trim").normal(size=(2, MEMBERS, TILES, COLUMNS))
+    once, thrice = (converters(adc, 15, *RANGE, made(adc), groups, trim) for groups in (1, 3))
+    for name in ("scale", "shift", "which"):
+        np.testing.assert_array_equal(getattr(thrice, name), np.repeat(getattr(once, name), 3, axis=0))
+    np.testing.assert_array_equal(thrice.trim, np.repeat(once.trim, 3, axis=1))
+    np.testing.assert_array_equal(once.trim, np.float32(trim.reshape(2, -1, COLUMNS)))
+    np.testing.assert_array_equal(thrice.table, once.table)
 
 
-def test_zero_is_a_level_of_every_calibrated_range_of_two_bits_or_more():
-    for signed in (False, True):
-        for bits in (2, 5, 8):
-            values = distributions(signed)["continuous"]
-            ranges = least_squares_ranges(UniformADC(bits=bits), [values], [np.ones(values.size)], signed)
-            assert np.abs(levels_of(ranges)).min() < 1e-6 * ranges.lsb[0]
-            assert ranges.max_code == 2**bits - (2 if signed else 1)
+def test_ideal_converters_pass_values_on():
+    adc = IdealADC()
+    got = converters(adc, 0, np.zeros((1, COLUMNS)), np.ones((1, COLUMNS)), made(adc), 2, None)
+    assert got.max_code == 0
+    assert got.scale.shape == (MEMBERS * TILES * 2, COLUMNS)
+    assert (got.scale == 1).all()
+    assert (got.shift == 0).all()
 
 
-def test_each_slice_has_a_range_of_its_own_and_how_often_a_value_came_counts():
-    narrow, wide = np.arange(4.0), np.array([0.0, 1.0, 2.0, 3.0, 300.0])
-    rare, often = np.array([1e6, 1e6, 1e6, 1e6, 1]), np.array([1, 1, 1, 1, 1e6])
-    ranges = least_squares_ranges(UniformADC(bits=2), [narrow, wide, wide], [np.ones(4), rare, often], signed=False)
-    assert ranges.lsb[0] == 1
-    # what comes once in four million is sacrificed; what comes nearly always is a level
-    assert ranges.lsb[1] < 10
-    assert np.abs(levels_of(ranges, 2) - 300).min() < 0.01
+# Losing nothing
 
 
-def test_the_calibrated_lsb_is_one_that_the_kernels_hold_exactly():
-    values = distributions(signed=False)["continuous"]
-    lsb = least_squares_ranges(UniformADC(bits=5), [values], [np.ones(values.size)], signed=False).lsb[0]
-    assert lsb == float(np.float32(lsb))
+def nothing_wrong(adc):
+    return no_errors(adc, 1, 1, 4)
 
 
-def test_columns_that_were_always_zero_get_a_range_nevertheless():
-    for values in (np.zeros(1), np.zeros(0)):
-        assert least_squares_ranges(UniformADC(bits=4), [values], [np.ones(values.size)], signed=False).lsb[0] > 0
+@given(st.integers(1, 16), st.integers(1, 70_000), st.booleans())
+def test_a_full_range_loses_nothing_where_an_lsb_of_one_covers_every_sum(bits, largest, signed):
+    adc = UniformADC(bits=bits, range="full")
+    ranges = fixed_ranges(adc, [largest, 1], signed)
+    reach = 2 ** (bits - 1) - 1 if signed else 2**bits - 1
+    assert lossless(adc, [ranges], nothing_wrong(adc), [largest, 1], signed) == (largest <= reach)
 
 
-# Errors of a die's converters
+def test_only_converters_without_any_error_lose_nothing():
+    flawless, good = UniformADC(bits=4), [Ranges((0.0,), (1.0,), 15)]
+    assert lossless(flawless, good, nothing_wrong(flawless), [15], signed=False)
+    assert not lossless(flawless, good, nothing_wrong(flawless), [16], signed=False)
+    assert not lossless(flawless, good, nothing_wrong(flawless), [7], signed=True)
+    for wrong in ({"noise_lsb": 0.1}, {"gain_sigma_rel": 0.01}, {"offset_sigma_lsb": 0.1}):
+        adc = UniformADC(bits=4, **wrong)
+        assert not lossless(adc, good, made(adc), [15], signed=False)
+    sar = SarADC(bits=4)
+    assert not lossless(sar, good, nothing_wrong(sar), [15], signed=False)
+    assert lossless(IdealADC(), good, nothing_wrong(IdealADC()), [10**9], signed=True)
 
 
-def test_gain_and_offset_spread_as_given_and_stay_frozen(assert_moments):
-    adc = UniformADC(gain_sigma_rel=0.02, offset_sigma_lsb=1.5, noise_lsb=0.3)
-    normals = child(0, "die").normal(size=(2, 3, 20_000)).astype(np.float32)
-    made = manufactured_errors(adc, *normals)
-    gain, offset = made.gain, made.offset_lsb
-    assert_moments(gain, 1, 0.02)
-    assert_moments(offset, 0, 1.5)
-    assert made.noise_lsb == 0.3
-    assert abs(np.mean((gain - 1) / 0.02 * offset / 1.5)) < 5 / math.sqrt(gain.size)
-    np.testing.assert_array_equal(manufactured_errors(adc, *normals).gain, gain)
-
-
-def test_a_flawless_converter_has_gain_one_and_no_offset():
-    normals = child(0, "die").normal(size=(2, 3, 8)).astype(np.float32)
-    for adc in (IdealADC(), UniformADC()):
-        made = manufactured_errors(adc, *normals)
-        assert (made.gain == 1).all()
-        assert (made.offset_lsb == 0).all()
-        assert made.noise_lsb == 0
-
-
-def test_every_column_gets_the_range_of_its_slice():
-    adc = UniformADC(bits=4)
-    values = [np.arange(16.0) * scale for scale in (1, 2)]
-    ranges = least_squares_ranges(adc, values, [np.ones(16)] * 2, signed=False)
-    assert ranges.lsb == (1, 2)
-    # columns in the order polarity, slice, output
-    made = converters(ranges, 3, no_errors(1, 12))
-    assert made.scale.tolist() == [[1, 1, 1, 1 / 2, 1 / 2, 1 / 2] * 2]
-    assert made.shift.tolist() == [[0] * 12]
-    assert made.max_code == 15
+@pytest.mark.parametrize(("lo", "lsb"), [(0.5, 1.0), (0.0, 2.0), (0.0, 0.5), (1.0, 1.0)])
+def test_a_range_off_the_integers_or_above_zero_loses_something(lo, lsb):
+    adc = UniformADC(bits=8)
+    ranges = [Ranges((0.0,), (1.0,), 255), Ranges((lo,), (lsb,), 255)]
+    assert lossless(adc, ranges[:1], nothing_wrong(adc), [10], signed=False)
+    assert not lossless(adc, ranges, nothing_wrong(adc), [10], signed=False)

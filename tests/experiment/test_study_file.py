@@ -463,7 +463,7 @@ def test_a_table_of_the_chips_own_kind_keeps_what_it_does_not_name(study):
 def test_a_cell_can_be_swept_by_tables(study):
     text = sweeping('"chip.cell" = [{kind = "sram"}, {v_wl_V = 0.8}, {mismatch_sigma_rel = 0.1}]')
     ideal, fast, given = (chip["cell"] for chip in chips(study(text)))
-    assert ideal == {"kind": "sram", "mismatch_sigma_rel": 0.0, "read_noise_rel": 0.0}
+    assert ideal == {"kind": "sram", "mismatch_sigma_rel": 0.0, "mismatch_law": "normal", "read_noise_rel": 0.0}
     assert (fast["v_wl_V"], fast["sigma_vt_V"]) == (0.8, 0.0238)
     assert given["mismatch_sigma_rel"] == 0.1
     assert "sigma_vt_V" not in given
@@ -498,7 +498,14 @@ TOGETHER = "cannot be swept together with a given chip.cell.mismatch_sigma_rel"
 
 
 @pytest.mark.parametrize(
-    "axis", ['"chip.cell.v_wl_V" = [0.6, 0.7]', '"chip.cell.sigma_vt_V" = [0.01, 0.02]', '"chip.cell.alpha" = [1.5, 2]']
+    "axis",
+    [
+        '"chip.cell.v_wl_V" = [0.6, 0.7]',
+        '"chip.cell.sigma_vt_V" = [0.01, 0.02]',
+        '"chip.cell.alpha" = [1.5, 2]',
+        '"chip.cell.temperature_K" = [250, 350]',
+        '"chip.cell.vt_per_K" = [-1e-3, 0]',
+    ],
 )
 @pytest.mark.parametrize("turned", [False, True])
 def test_a_mismatch_is_not_swept_together_with_what_it_is_derived_from(problems, axis, turned):
@@ -510,6 +517,28 @@ def test_a_capacitors_mismatch_is_not_swept_together_with_its_law(problems):
     text = changed('"sram8t_65nm"', '"sram_cap_28nm"')
     (told,) = problems(sweeping(MISMATCH, '"chip.cell.kappa_sqrtF" = [1e-10, 2e-10]', text=text))
     assert told.startswith(f"study.toml: [grid] chip.cell.kappa_sqrtF: {TOGETHER}")
+
+
+def test_a_capacitors_mismatch_is_swept_together_with_the_temperature_that_does_not_derive_it(study):
+    text = changed('"sram8t_65nm"', '"sram_cap_28nm"')
+    assert len(study(sweeping(MISMATCH, '"chip.cell.temperature_K" = [250, 350]', text=text)).cells) == 4
+
+
+@pytest.mark.parametrize(
+    ("axis", "aside"),
+    [
+        ('"chip.cell.swing_V" = [0.5, 0.8]', {"v_bl_min_V"}),
+        ('"chip.cell.leakage_rel" = [0.0, 1e-3]', {"leak_A", "leak_doubling_K"}),
+    ],
+)
+def test_a_swept_number_sets_aside_what_it_is_derived_from_and_its_text_can_be_read_again(study, axis, aside):
+    plan = study(sweeping(axis))
+    derived = study(SMALL)
+    for chip in chips(plan):
+        name = axis.split('"')[1].removeprefix("chip.cell.")
+        assert set(chips(derived)[0]["cell"]) - set(chip["cell"]) == aside
+        assert set(chip["cell"]) - set(chips(derived)[0]["cell"]) == {name}
+    assert ids(study(plan.toml)) == ids(plan)
 
 
 def test_a_threshold_spread_is_not_swept_where_the_mismatch_is_given(problems, study):
@@ -558,7 +587,12 @@ def test_numbers_texts_switches_and_lists_can_be_swept(study):
         ),
         (
             ['"chip.array.mapping" = ["offset", "differental"]'],
-            ['"chip.array.mapping"[1] = "differental": must be one of "differential", "offset", "twos_complement"'],
+            [
+                (
+                    '"chip.array.mapping"[1] = "differental": must be one of "differential", '
+                    '"differential_two_sided", "offset", "twos_complement"'
+                )
+            ],
         ),
         (['"chip.adc.bits" = []'], ["chip.adc.bits = []: must be a list of at least one value"]),
         (['"chip.adc.bits" = 4'], ["chip.adc.bits = 4: must be a list of at least one value"]),
@@ -576,8 +610,8 @@ def test_numbers_texts_switches_and_lists_can_be_swept(study):
         (['"chip.adc.bit" = [4]'], ['chip.adc.bit: no such path to sweep; did you mean "chip.adc.bits"?']),
         (['"adc.bits" = [4]'], ['adc.bits: no such path to sweep; did you mean "chip.adc.bits"?']),
         (
-            ['"chip.cell.mismatch" = [0.1]'],
-            ['chip.cell.mismatch: no such path to sweep; did you mean "chip.cell.mismatch_sigma_rel"?'],
+            ['"chip.cell.mismatch_sigma" = [0.1]'],
+            ['chip.cell.mismatch_sigma: no such path to sweep; did you mean "chip.cell.mismatch_sigma_rel"?'],
         ),
         (
             [BITS, '"chip.adc" = [{kind = "ideal"}]'],
@@ -586,7 +620,12 @@ def test_numbers_texts_switches_and_lists_can_be_swept(study):
         (['"chip.adc" = ["ideal"]'], ['chip.adc = "ideal": must be a table']),
         (
             ['"chip.adc" = [{kind = "ideal"}, {kind = "unifrm"}]'],
-            ['"chip.adc"[1].kind = "unifrm": must be one of "ideal", "uniform"; did you mean "uniform"?'],
+            [
+                (
+                    '"chip.adc"[1].kind = "unifrm": must be one of '
+                    '"ideal", "uniform", "sar", "ramp", "flash", "pipeline", "measured"; did you mean "uniform"?'
+                )
+            ],
         ),
         (
             ['"chip.adc" = [{kind = "ideal"}, {bits = 40}]'],
@@ -708,7 +747,7 @@ def test_a_study_of_ten_milliard_points_is_refused(problems):
             "[chip.adc]\nbits = 40\n[grid]",
             "study.toml: [chip.adc] bits = 40: must be an integer from 1 to 16",
         ),
-        ("[grid]", "[chip.array]\ncell_bits = 2\n[grid]", "study.toml: [chip.array] cell_bits = 2: must be an integer"),
+        ("[grid]", "[chip.array]\ncell_bits = 9\n[grid]", "study.toml: [chip.array] cell_bits = 9: must be an integer"),
         (
             "[grid]",
             '[chip.dac]\nkind = "one_shot"\nsigned = true\n[grid]',

@@ -10,7 +10,8 @@ from imcsim.network.activations import ACTIVATIONS
 from imcsim.network.mlp import MLP, NetworkSpec, initial_mlp, logits
 from imcsim.network.on_chip import calibrate, layer_specs, program
 from imcsim.rng import child
-from imcsim.specs.converters import IdealADC, OneShotDAC, UniformADC
+from imcsim.specs.adc import IdealADC, UniformADC
+from imcsim.specs.dac import OneShotDAC
 from imcsim.specs.library import load
 
 IDEAL = load("sram_ideal")

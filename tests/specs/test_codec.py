@@ -6,13 +6,14 @@ import typing
 from typing import Literal
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from imcsim.errors import SpecError
 from imcsim.network.mlp import NetworkSpec
+from imcsim.specs.adc import IdealADC, UniformADC
 from imcsim.specs.array import ArraySpec
-from imcsim.specs.cells import SramCapacitorCell, SramCell, SramDischargeCell
+from imcsim.specs.cells import SramCapacitorCell, SramCell, SramCurrentCell, SramDischargeCell, TransistorCell
 from imcsim.specs.chip import ChipSpec
 from imcsim.specs.codec import (
     MAX_BYTES,
@@ -25,7 +26,7 @@ from imcsim.specs.codec import (
     read_toml,
     to_table,
 )
-from imcsim.specs.converters import BitSerialDAC, IdealADC, OneShotDAC, UniformADC
+from imcsim.specs.dac import BitSerialDAC, IdealDAC, OneShotDAC
 from imcsim.specs.fields import fields_of
 from imcsim.specs.library import device_names, load
 from imcsim.training import TrainingSpec
@@ -67,25 +68,63 @@ def _born(cls, values):
         return st.nothing()
 
 
+def put_or_derived(draw, values, given, derived):
+    """Leave one of two fields, the other None: each drawn where neither was."""
+    keep, drop = (derived, given) if draw(st.booleans()) else (given, derived)
+    values[keep.name] = draw(values_of(keep).filter(lambda value: value is not None))
+    values[drop.name] = None
+
+
+def stored_bits(draw, cls):
+    """Values of every field of a cell that has a supply: V_min whole or absent."""
+    fields = {field.name: field for field in fields_of(cls)}
+    values = {name: draw(values_of(field)) for name, field in fields.items()}
+    loses = draw(st.booleans())
+    values["v_min_mean_V"] = draw(st.floats(0, 5)) if loses else None
+    values["v_min_sigma_V"] = draw(st.floats(0, 1)) if loses else None
+    values["v_dd_V"] = draw(st.floats(0.5, 5)) if loses or cls is SramCapacitorCell else None
+    return fields, values
+
+
+def transistor(draw, cls):
+    """Values of every field of a cell with a read transistor that conducts."""
+    fields, values = stored_bits(draw, cls)
+    put_or_derived(draw, values, fields["mismatch_sigma_rel"], fields["sigma_vt_V"])
+    if draw(st.booleans()):
+        values["leakage_rel"] = None
+    else:
+        values["leak_A"] = None
+    if values["leak_A"] is None:
+        values["leak_doubling_K"] = None
+    values["v_t_V"] = draw(st.floats(0, 2))
+    threshold_V = values["v_t_V"] + values["vt_per_K"] * (values["temperature_K"] - 300)
+    assume(threshold_V < 4.9)
+    values["v_wl_V"] = draw(st.floats(max(0.05, threshold_V + 1e-9), 5))
+    return fields, values
+
+
 @st.composite
 def discharge_cells(draw):
-    values = {field.name: draw(values_of(field)) for field in fields_of(SramDischargeCell)}
-    derived = draw(st.booleans())
-    values["sigma_vt_V"] = draw(st.floats(0, 0.5)) if derived else None
-    values["mismatch_sigma_rel"] = None if derived else draw(st.floats(0, 2))
-    values["v_t_V"] = draw(st.floats(0, 2))
-    values["v_wl_V"] = draw(st.floats(max(0.05, math.nextafter(values["v_t_V"], 9)), 5))
-    values["droop_per_V"] = draw(st.floats(0, min(5, 0.59 / values["swing_V"])))
+    fields, values = transistor(draw, SramDischargeCell)
+    put_or_derived(draw, values, fields["swing_V"], fields["v_bl_min_V"])
+    if values["v_bl_min_V"] is not None:
+        values["v_dd_V"] = draw(st.floats(0.5, 5))
+        values["v_bl_min_V"] = draw(st.floats(0, values["v_dd_V"] - 0.01))
+    swing_V = values["swing_V"] or values["v_dd_V"] - values["v_bl_min_V"]
+    values["droop_per_V"] = draw(st.floats(0, min(5, 0.59 / swing_V)))
     values["sigma_t_pulse_s"] = draw(st.floats(0, values["t_pulse_s"]))
     return SramDischargeCell(**values)
 
 
 @st.composite
+def current_cells(draw):
+    return SramCurrentCell(**transistor(draw, SramCurrentCell)[1])
+
+
+@st.composite
 def capacitor_cells(draw):
-    values = {field.name: draw(values_of(field)) for field in fields_of(SramCapacitorCell)}
-    derived = draw(st.booleans())
-    values["kappa_sqrtF"] = draw(st.floats(0, 1e-6)) if derived else None
-    values["mismatch_sigma_rel"] = None if derived else draw(st.floats(0, 2))
+    fields, values = stored_bits(draw, SramCapacitorCell)
+    put_or_derived(draw, values, fields["mismatch_sigma_rel"], fields["kappa_sqrtF"])
     return SramCapacitorCell(**values)
 
 
@@ -94,7 +133,44 @@ def uniform_adcs(draw):
     values = {field.name: draw(values_of(field)) for field in fields_of(UniformADC)}
     lo = draw(st.floats(-1e9, 1e8))
     ends = (lo, draw(st.floats(math.nextafter(lo, 2e9), 1e9))) if values["range"] == "given" else (None, None)
-    return UniformADC(**{**values, "lo": ends[0], "hi": ends[1]})
+    percentile = draw(st.floats(50, 100)) if values["range"] == "percentile" else None
+    return UniformADC(**{**values, "lo": ends[0], "hi": ends[1], "percentile": percentile})
+
+
+@st.composite
+def quantising_dacs(draw, cls):
+    values = {field.name: draw(values_of(field)) for field in fields_of(cls)}
+    if values["out_of_range"] == "error":
+        values["input_scale"] = "max"
+    driven = values["bits"]
+    if cls is BitSerialDAC:
+        driven = values["slice_bits"] = draw(st.integers(1, values["bits"]))
+        values["encoding"] = values["encoding"] if values["signed"] else "twos_complement"
+    if driven > 12:
+        values |= dict.fromkeys(("unit_sigma_rel", "gain_sigma_rel", "noise_lsb"), 0.0)
+    return cls(**values)
+
+
+@st.composite
+def array_specs(draw):
+    values = {field.name: draw(values_of(field)) for field in fields_of(ArraySpec)}
+    differential, bits = values["mapping"].startswith("differential"), values["weight_bits"]
+    values["slices"] = None
+    if draw(st.booleans()):  # some cut of the stored bits, none beyond a cell
+        sign = values["mapping"] == "twos_complement" and bits > 1
+        left, slices = max(bits - 1, 1) if differential else bits - sign, ()
+        while left:
+            slices += (draw(st.integers(1, min(left, values["cell_bits"]))),)
+            left -= slices[-1]
+        values["slices"] = (*slices, 1) if sign else slices
+    scale = values["weight_scale"]
+    values["weight_percentile"] = draw(st.floats(50, 100)) if scale == "percentile" else None
+    values["weight_limit"] = draw(st.floats(1e-12, 1e12)) if scale == "given" else None
+    values["rows_parallel"] = draw(st.none() | st.integers(1, values["rows"]))
+    values["subtraction"] = values["subtraction"] if differential else "digital"
+    has_offset = values["mapping"] == "offset" and bits > 1
+    values["offset_correction"] = values["offset_correction"] if has_offset else "digital"
+    return ArraySpec(**values)
 
 
 @st.composite
@@ -106,20 +182,20 @@ def training_specs(draw):
     return TrainingSpec(**values)
 
 
-CELLS = st.one_of(specs(SramCell), discharge_cells(), capacitor_cells())
-DACS = st.one_of(specs(BitSerialDAC), specs(OneShotDAC))
+CELLS = st.one_of(specs(SramCell), discharge_cells(), current_cells(), capacitor_cells())
+DACS = st.one_of(quantising_dacs(BitSerialDAC), quantising_dacs(OneShotDAC), specs(IdealDAC))
 ADCS = st.one_of(specs(IdealADC), uniform_adcs())
 
 
 @st.composite
 def chips(draw):
     cell, dac = draw(CELLS), draw(DACS)
-    if isinstance(cell, SramDischargeCell) and isinstance(dac, OneShotDAC):
+    if isinstance(cell, TransistorCell) and isinstance(dac, OneShotDAC):
         dac = dac.replace("signed", False)
-    return ChipSpec(cell=cell, array=draw(specs(ArraySpec)), dac=dac, adc=draw(ADCS))
+    return ChipSpec(cell=cell, array=draw(array_specs()), dac=dac, adc=draw(ADCS))
 
 
-ANY_SPEC = st.one_of(CELLS, DACS, ADCS, specs(ArraySpec), specs(NetworkSpec), training_specs(), chips())
+ANY_SPEC = st.one_of(CELLS, DACS, ADCS, array_specs(), specs(NetworkSpec), training_specs(), chips())
 
 
 def built(cls, table, path=()):
@@ -159,6 +235,9 @@ def test_a_field_without_a_value_is_left_out_of_the_text():
         "kind",
         "bits",
         "range",
+        "slice_ranges",
+        "columns_per_adc",
+        "rounding",
         "offset_sigma_lsb",
         "gain_sigma_rel",
         "noise_lsb",
@@ -229,7 +308,7 @@ def test_every_problem_of_a_table_is_told_at_once_with_its_key_path():
         "chip.cell.read_noise_rel = -1: must be a finite number from 0 to 2",
         "chip.array.rows = true: must be an integer from 1 to 1024",
         'chip.array.colls: unknown key "colls"; did you mean "cols"?',
-        'chip.dac.kind = "bit_serail": must be one of "bit_serial", "one_shot"; did you mean "bit_serial"?',
+        'chip.dac.kind = "bit_serail": must be one of "bit_serial", "one_shot", "ideal"; did you mean "bit_serial"?',
         "chip.adc.bits = 40: must be an integer from 1 to 16",
         "chip.adc.noise_lsb = nan: must be a finite number from 0 to 1000 (LSB)",
         'chip.colour: unknown key "colour"; known: cell, array, dac, adc',
@@ -259,7 +338,7 @@ def test_a_kind_that_is_no_text_is_refused(wrong):
 def test_a_cell_must_say_its_kind():
     spec, (problem,) = built(ChipSpec, {"cell": {"mismatch_sigma_rel": 0.1}})
     assert spec is None
-    assert 'must be one of "sram", "sram_discharge", "sram_capacitor"' in problem
+    assert 'must be one of "sram", "sram_discharge", "sram_current", "sram_capacitor"' in problem
 
 
 def test_a_cell_without_a_kind_is_told_that_it_is_missing():

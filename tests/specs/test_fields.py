@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import typing
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import ClassVar, Literal
@@ -13,11 +14,13 @@ from hypothesis import strategies as st
 
 from imcsim.errors import Problem, SpecError
 from imcsim.network.mlp import NetworkSpec
+from imcsim.specs.adc import ADC, IdealADC, UniformADC
 from imcsim.specs.array import ArraySpec
-from imcsim.specs.cells import SramCapacitorCell, SramCell, SramDischargeCell
+from imcsim.specs.cells import SramCapacitorCell, SramCell, SramCurrentCell, SramDischargeCell
 from imcsim.specs.chip import ChipSpec
-from imcsim.specs.converters import BitSerialDAC, IdealADC, OneShotDAC, UniformADC
+from imcsim.specs.dac import BitSerialDAC, OneShotDAC
 from imcsim.specs.fields import Spec, fields_of, kind_of, limited
+from imcsim.specs.library import load
 from imcsim.training import TrainingSpec
 
 HUGE = 10**400  # larger than any float
@@ -60,6 +63,7 @@ ALL_SPECS = (
     OneShotDAC,
     SramCapacitorCell,
     SramCell,
+    SramCurrentCell,
     SramDischargeCell,
     TrainingSpec,
     UniformADC,
@@ -261,9 +265,11 @@ def test_every_numeric_field_of_every_spec_refuses_what_is_not_a_number_of_its_r
 def test_the_fields_of_a_spec_know_their_order_default_and_whether_they_must_be_given():
     assert [field.name for field in fields_of(Sample)] == [field.name for field in dataclasses.fields(Sample)]
     required = {field.name for field in fields_of(SramDischargeCell) if field.required}
-    assert required == {"v_wl_V", "v_t_V", "alpha", "k_A_per_Valpha", "c_bl_F", "t_pulse_s", "swing_V"}
+    assert required == {"v_wl_V", "v_t_V", "alpha", "k_A_per_Valpha", "c_bl_F", "t_pulse_s"}
     optional = {field.name for field in fields_of(SramDischargeCell) if field.optional}
-    assert optional == {"sigma_vt_V", "mismatch_sigma_rel"}
+    mismatch, leakage = {"sigma_vt_V", "mismatch_sigma_rel"}, {"leakage_rel", "leak_A", "leak_doubling_K"}
+    supply = {"v_dd_V", "v_min_mean_V", "v_min_sigma_V", "swing_V", "v_bl_min_V"}
+    assert optional == mismatch | leakage | supply
 
 
 def test_a_component_has_the_kind_that_files_call_it_by_and_a_lone_spec_has_none():
@@ -294,9 +300,9 @@ def test_replace_takes_a_whole_component(chip):
         ("adc.bts", 6, 'adc: unknown field "bts"; did you mean "bits"?'),
         ("adcs.bits", 6, 'unknown field "adcs"; did you mean "adc"?'),
         ("adc.bits.deeper", 6, 'adc.bits: has no field "deeper"; give bits itself'),
-        ("adc", 6, "adc = 6: must be IdealADC or UniformADC"),
+        ("adc", 6, "adc = 6: must be " + " or ".join(cls.__name__ for cls in typing.get_args(ADC))),
         ("cell.v_t_V", 0.9, "cell.v_wl_V = 0.7: must exceed v_t_V: below it the cell does not conduct"),
-        ("adc.range", "mean", 'adc.range = "mean": must be one of "mse", "full", "given"'),
+        ("adc.range", "mean", 'adc.range = "mean": must be one of "mse", "output", "percentile", "full", "given"'),
     ],
 )
 def test_replace_checks_the_path_and_the_value(chip, path, value, message):
@@ -346,6 +352,12 @@ def test_a_mismatch_given_from_the_chip_down_sets_the_threshold_spread_aside(chi
         ("mismatch_sigma_rel", None, "mismatch_sigma_rel"),
         ("droop_per_V", 0.76, "droop_per_V"),
         ("sigma_t_pulse_s", 1.01e-10, "sigma_t_pulse_s"),
+        ("swing_V", None, "swing_V"),
+        ("v_bl_min_V", 0.1, "v_dd_V"),
+        ("v_dd_V", 1.0, "v_dd_V"),
+        ("v_min_mean_V", 0.3, "v_min_sigma_V"),
+        ("v_min_sigma_V", 0.05, "v_min_mean_V"),
+        ("leak_doubling_K", 10.0, "leak_doubling_K"),
     ],
 )
 def test_a_discharge_cell_that_cannot_work_is_refused(discharge, path, value, where):
@@ -360,6 +372,97 @@ def test_droop_is_allowed_below_its_limit_over_the_swing(discharge):
 
 def test_droop_is_allowed_at_the_limit_that_the_message_names(discharge):
     assert discharge.replace("droop_per_V", 0.75).droop_per_V * discharge.swing_V == pytest.approx(0.6)
+
+
+# ---- the same cell by its supply, its temperature and its leakage
+
+
+@pytest.fixture
+def supplied(discharge):
+    """The discharge cell whose swing of 0.8 V comes from a supply of 1 V."""
+    return dataclasses.replace(discharge, swing_V=None, v_dd_V=1.0, v_bl_min_V=0.2)
+
+
+def refused(spec, **changes):
+    """The problems, as path and text, of the spec with fields changed and no other set aside."""
+    with pytest.raises(SpecError) as caught:
+        dataclasses.replace(spec, **changes)
+    return [(*problem.path, str(problem)) for problem in caught.value.problems]
+
+
+def test_a_swing_is_given_or_left_by_the_supply_and_one_sets_the_other_aside(supplied, discharge):
+    assert supplied.full_swing == pytest.approx(0.8)
+    assert supplied.replace("v_dd_V", 0.9).full_swing == pytest.approx(0.7)
+    given_ = supplied.replace("swing_V", 0.8)
+    assert given_ == discharge  # and with it the supply, which would decide nothing
+    assert given_.full_swing == 0.8
+    ((where, text),) = refused(supplied, swing_V=0.8)
+    assert where == "swing_V"
+    assert "give either v_bl_min_V, from which it is derived, or the value itself: both are given" in text
+
+
+def test_a_given_swing_leaves_the_supply_to_decide_which_bits_are_lost(supplied):
+    losing = dataclasses.replace(supplied, v_min_mean_V=0.3, v_min_sigma_V=0.05)
+    given_ = losing.replace("swing_V", 0.8)
+    assert (given_.v_dd_V, given_.v_bl_min_V) == (1.0, None)
+    assert given_.replace("v_bl_min_V", 0.2) == losing
+
+
+@pytest.mark.parametrize("v_dd_V", [0.15, 0.2, 0.2005])
+def test_a_supply_must_leave_the_bit_line_a_swing(supplied, v_dd_V):
+    ((where, text),) = refused(supplied, v_dd_V=v_dd_V)
+    assert where == "v_bl_min_V"
+    assert "must lie at least 0.001 V below v_dd_V" in text
+    assert supplied.replace("v_dd_V", 0.202).full_swing > 1e-3
+
+
+def test_droop_is_limited_by_the_swing_that_the_supply_leaves(supplied):
+    assert supplied.replace("droop_per_V", 0.75).droop_per_V == 0.75
+    ((where, text),) = refused(supplied, droop_per_V=0.76)
+    assert where == "droop_per_V"
+    assert "0.6 / (v_dd_V - v_bl_min_V) = 0.75 1/V" in text
+
+
+def test_a_cell_must_conduct_at_its_temperature(discharge):
+    # V_t = 0.4 V - 2 mV/K (T - 300 K) reaches V_WL = 0.7 V at 150 K
+    cooled = discharge.replace("vt_per_K", -2e-3)
+    assert cooled.replace("temperature_K", 150.1).threshold == pytest.approx(0.4 + 2e-3 * 149.9)
+    ((where, text),) = refused(cooled, temperature_K=149.0)
+    assert where == "v_wl_V"
+    assert "must exceed v_t_V at 149 K, 0.702 V: below it the cell does not conduct" in text
+
+
+def test_leakage_is_an_absolute_current_or_a_relative_one(discharge):
+    absolute = dataclasses.replace(discharge, leak_A=1e-9, leak_doubling_K=10.0)
+    relative = absolute.replace("leakage_rel", 1e-4)
+    assert (relative.leakage_rel, relative.leak_A, relative.leak_doubling_K) == (1e-4, None, None)
+    again = relative.replace("leak_A", 1e-9).replace("leak_doubling_K", 10.0)
+    assert again == absolute
+    ((where, text),) = refused(absolute, leakage_rel=1e-4)
+    assert where == "leakage_rel"
+    assert "both are given" in text
+
+
+@pytest.mark.parametrize("cell", [load("sram8t_is_65nm").cell, load("sram8t_65nm").cell, load("sram_cap_28nm").cell])
+def test_v_min_needs_its_mean_its_spread_and_a_supply(cell):
+    assert [where for where, _ in refused(cell, v_min_mean_V=None)] == ["v_min_mean_V"]
+    assert [where for where, _ in refused(cell, v_min_sigma_V=None)] == ["v_min_sigma_V"]
+    assert "v_dd_V" in [where for where, _ in refused(cell, v_dd_V=None)]
+
+
+def test_a_supply_that_would_change_nothing_is_refused():
+    ((where, text),) = refused(load("sram8t_is_65nm").cell, v_min_mean_V=None, v_min_sigma_V=None)
+    assert where == "v_dd_V"
+    assert "would change nothing" in text
+
+
+def test_a_current_cell_has_its_mismatch_derived_or_given_and_must_conduct():
+    cell = load("sram8t_is_65nm").cell
+    assert cell.replace("mismatch_sigma_rel", 0.1).sigma_vt_V is None
+    assert [where for where, _ in refused(cell, sigma_vt_V=None)] == ["mismatch_sigma_rel"]
+    assert [where for where, _ in refused(cell, v_wl_V=0.4)] == ["v_wl_V"]
+    with pytest.raises(SpecError, match=r"dac\.signed = true"):
+        ChipSpec(cell=cell, dac=OneShotDAC(signed=True))
 
 
 def test_a_cell_with_both_its_mismatch_and_what_it_is_derived_from_is_refused(discharge):

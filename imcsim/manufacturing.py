@@ -1,0 +1,119 @@
+"""How dies come about: the frozen errors of every cell and converter."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from imcsim import cells
+from imcsim.converters import adc as adcs
+from imcsim.converters import dac as dacs
+from imcsim.crossbar import Die
+from imcsim.errors import SpecError
+from imcsim.floorplan import Floorplan, floorplan
+from imcsim.kernels import frozen
+from imcsim.kernels.frozen import frozen_normals
+from imcsim.specs.cells import StoredBitCell
+from imcsim.specs.chip import ChipSpec
+
+Array = np.ndarray[Any, Any]
+
+
+def manufacture(spec: ChipSpec, shape: tuple[int, int], key: int | Sequence[int]) -> Die:
+    """The crossbar that the die of `key` (64 bits) has for weights of `shape` (rows, cols); of many keys, an ensemble.
+
+    Mismatch is a function of (key, tile, polarity, slice, row, column) alone: a cell of a die is the same whatever is
+    programmed, however often, however many bits the weights or the ADC have, and in whatever company. Raises SpecError.
+    """
+    keys = list(key) if isinstance(key, Sequence | np.ndarray) else [key]
+    if not keys:
+        raise SpecError.of("key", "an ensemble needs at least one key", given="none")
+    for one in keys:
+        if not 0 <= one < 2**64:
+            raise SpecError.of("key", "must be an integer of 64 bits, at least 0", given=str(one))
+    plan = floorplan(spec, shape)
+    members = len(keys) if isinstance(key, Sequence | np.ndarray) else None
+    drawn = _Frozen(plan, [np.uint64(one) for one in keys])
+    return Die(plan, members, plan.column, drawn.currents(), drawn.lost_bits(), drawn.adc(), drawn.dac())
+
+
+def nominal_die(spec: ChipSpec, shape: tuple[int, int]) -> Die:
+    """The die as designed: quantisation, leakage, droop and swing, but no mismatch and no noise."""
+    plan = floorplan(spec, shape)
+    tiling, layout = plan.tiling, plan.layout
+    currents = np.ones((1, tiling.tiles, tiling.used, layout.polarities, layout.slices, tiling.columns), np.float32)
+    errors = adcs.no_errors(spec.adc, 1, tiling.tiles, len(plan.slice_of))
+    return Die(plan, None, plan.column.noiseless(), currents, None, errors, None)
+
+
+_ADC_SOURCES = {
+    "gain": frozen.ADC_GAIN,
+    "offset": frozen.ADC_OFFSET,
+    "element": frozen.ADC_ELEMENT,
+    "element of an array": frozen.ADC_ELEMENT,
+    "comparator": frozen.ADC_COMPARATOR,
+}
+
+
+class _Frozen:
+    """What is frozen of the dies of `keys`: each number a function of the key and its place."""
+
+    def __init__(self, plan: Floorplan, keys: Sequence[np.uint64]) -> None:
+        self.plan, self.keys, self.spec = plan, keys, plan.spec
+
+    def currents(self) -> Array:
+        # all rows of the array, used or not: they load the column
+        drawn = self._normals(frozen.CELL_MISMATCH, self.spec.array.rows, self.plan.layout.polarities)
+        made = [cells.frozen_currents(self.spec.cell, self.spec.array, normals) for normals in drawn]
+        return np.stack(made)[:, :, : self.plan.tiling.used]
+
+    def lost_bits(self) -> tuple[Array, Array] | None:
+        if not isinstance(self.spec.cell, StoredBitCell) or self.spec.cell.v_min_mean_V is None:
+            return None
+        where = self.plan.tiling.used, self.plan.layout.polarities
+        minimum, coin = (self._normals(source, *where) for source in (frozen.CELL_MINIMUM, frozen.CELL_POWER_UP))
+        return cells.lost_bits(self.spec.cell, minimum, coin)
+
+    def adc(self) -> adcs.Errors:
+        def normals(source: str, n: int) -> Array:
+            of_arrays = source == "element of an array"
+            drawn = self._normals(_ADC_SOURCES[source], n, self.plan.converted, of_arrays=of_arrays)
+            return drawn.reshape(*drawn.shape[:3], math.prod(drawn.shape[3:]))
+
+        return adcs.manufactured(self.spec.adc, normals, *self._sharing())
+
+    def dac(self) -> dacs.RowErrors | None:
+        elements, tiling = dacs.elements(self.spec.dac), self.plan.tiling
+        if elements == 0:
+            return None
+        gain, units = (
+            np.stack(
+                [frozen_normals(key, source, tiling.tiles, tiling.used, 1, 1, n, n)[:, :, 0, 0] for key in self.keys]
+            )
+            for source, n in ((frozen.DAC_GAIN, 1), (frozen.DAC_ELEMENT, elements))
+        )
+        return dacs.row_errors(self.spec.dac, gain, units)
+
+    def _normals(self, source: int, rows: int, polarities: int, *, of_arrays: bool = False) -> Array:
+        """(members, tiles, rows, polarities, slices, physical columns), or the first place of each array."""
+        tiling, slices = self.plan.tiling, self.plan.layout.slices
+        if of_arrays:
+            where = (tiling.tiles, rows, polarities, slices, tiling.arrays, 1)
+            return np.stack([frozen_normals(key, source, *where) for key in self.keys])
+        width = int(tiling.place.max()) + 1
+        where = (tiling.tiles, rows, polarities, slices, tiling.arrays * width, width)
+        drawn = np.stack([frozen_normals(key, source, *where) for key in self.keys])
+        at = tiling.array_of * width + tiling.place
+        return drawn[..., : len(at)] if np.array_equal(at, np.arange(len(at))) else drawn[..., at]
+
+    def _sharing(self) -> tuple[Array, Array]:
+        """Of each converted column, the column that owns its ADC, and the number of its array."""
+        tiling = self.plan.tiling
+        share = getattr(self.spec.adc, "columns_per_adc", 1)
+        group = tiling.array_of.astype(np.int64) * 2**16 + tiling.place // share
+        _, first, group_of = np.unique(group, return_index=True, return_inverse=True)
+        part = np.arange(self.plan.converted * self.plan.layout.slices)[:, None]
+        return (part * tiling.columns + first[group_of]).ravel(), (part * tiling.arrays + tiling.array_of).ravel()

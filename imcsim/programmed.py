@@ -1,0 +1,165 @@
+"""Programmed: weight codes on silicon, and how kernels read them: cells, columns and converters as arrays."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from imcsim import cells
+from imcsim.converters import adc as adcs
+from imcsim.converters import dac as dacs
+from imcsim.converters.ranges import Ranges
+from imcsim.kernels.column import Column, Converters
+from imcsim.kernels.recombine import shift_and_add
+from imcsim.mapping import cell_digits
+from imcsim.reads import Arrays, Cells, Circuit, ExactProduct, prepare
+from imcsim.silicon import Silicon
+from imcsim.specs.dac import IdealDAC
+from imcsim.tiling import Tiling
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Programmed:
+    """Weight codes (1 or members, rows, cols) on silicon, read through converters of these ranges (1 or members).
+
+    `trimmed` (2, members, tiles, columns): gain and offset that are taken off the codes of each converter, or None.
+    """
+
+    silicon: Silicon
+    codes: Array
+    ranges: tuple[Ranges, ...]
+    trimmed: Array | None
+
+    def read(self, inputs: Array, unit: Array, keys: Array) -> Array:
+        """Read input codes (1 or members, samples, rows) -> (members, samples, cols) float64.
+
+        In units of `unit` (1 or members,), the worth of a step of weight x input; `keys` (members,) uint64.
+        """
+        if self.exact is not None:
+            product = self.exact.read(inputs, len(keys))
+            product *= unit[:, None, None]
+            return product
+        sums = self.arrays.read(self.silicon.plan.tiling.read_inputs(inputs), keys)
+        return self._recombine(sums, inputs, unit[:, None])
+
+    @cached_property
+    def exact(self) -> ExactProduct | None:
+        """The product itself, where cells and rows are ideal and no conversion loses anything; else None."""
+        silicon, spec, plan = self.silicon, self.silicon.spec, self.silicon.plan
+        ideal = silicon.column == Column() and silicon.lost is None and silicon.dac is None
+        if not ideal or isinstance(spec.dac, IdealDAC) or cells.off_state(spec.cell) or self.trimmed is not None:
+            return None
+        largest, signed = plan.largest_values.tolist(), plan.signed_values
+        if not (silicon.currents == 1).all() or not adcs.lossless(spec.adc, self.ranges, silicon.adc, largest, signed):
+            return None
+        return ExactProduct(self.codes, dacs.largest_input(spec.dac))
+
+    @cached_property
+    def arrays(self) -> Arrays:
+        """The cells as programmed: a digit conducts its share of the cell's frozen current."""
+        silicon, plan, spec = self.silicon, self.silicon.plan, self.silicon.spec
+        digits = self._digits()
+        states = self._by_read(digits * silicon.currents, np.subtract)
+        variances = np.zeros((1, 1, 1, 1, 1), np.float32)
+        if silicon.column.cell_variance > 0:
+            of_cells = np.square(digits) * cells.variance_states(spec.cell, silicon.currents)
+            variances = self._by_read(of_cells, np.add)
+        sigma, most = cells.mismatch_sigma_rel(spec.cell), float(plan.largest_sums.max())
+        # what jitter adds is as the square of a current, 1 + sigma^2 on average
+        most_variance = most * float((plan.layout.top + plan.off_digit).max()) * (1 + sigma**2)
+        # an eighth of the mismatch: a coarser grid would be a mismatch of its own; and what driven cells that store 0
+        # add, whose error is the same in every row
+        resolution = min([sigma / 8, *(off / 256 for off in plan.off_digit if off > 0)])
+        programmed = Cells(states, variances, most, most_variance, resolution)
+        return prepare(spec.dac, programmed, Circuit(self._columns(), self.converters, self._row_errors()))
+
+    @cached_property
+    def converters(self) -> Converters:
+        """The ADCs, a row of every array as often as it is read."""
+        lo, lsb = self.of_columns("lo"), self.of_columns("lsb")
+        adc, groups = self.silicon.spec.adc, self.silicon.plan.tiling.groups
+        return adcs.converters(adc, self.ranges[0].max_code, lo, lsb, self.silicon.adc, groups, self.trimmed)
+
+    def of_columns(self, name: str) -> Array:
+        """`lo` or `lsb` of every converted column: (1 or members, columns)."""
+        return np.array([getattr(ranges, name) for ranges in self.ranges])[:, self.silicon.plan.slice_of]
+
+    def _digits(self) -> Array:
+        """What every cell conducts, in digits: (1 or members, tiles, rows, polarities, slices, physical columns)."""
+        silicon, plan = self.silicon, self.silicon.plan
+        stored = np.zeros(
+            (len(self.codes), plan.tiling.tiles * plan.tiling.used, *silicon.currents.shape[3:]), np.uint8
+        )
+        stored[:, : plan.shape[0]] = cell_digits(column_codes(plan.tiling, self.codes), silicon.spec.array)
+        stored = stored.reshape(-1, *silicon.currents.shape[1:])
+        if silicon.lost is not None:
+            lost, held = silicon.lost
+            stored = np.where(lost, held * plan.layout.top.astype(np.uint8)[:, None], stored)
+        return stored.astype(np.float32) + plan.off_digit.astype(np.float32)[:, None]
+
+    def _by_read(self, values: Array, joined: np.ufunc) -> Array:
+        """Values of cells (members, tiles, rows, polarities, ...) -> (members, reads, rows, pair, columns).
+
+        A pair of linear columns is one column, `joined` of the two.
+        """
+        plan = self.silicon.plan
+        if plan.subtracts and self.silicon.column.linear:
+            values = joined(values[:, :, :, :1], values[:, :, :, 1:])
+        ordered = plan.tiling.read_rows(values, 1)
+        return ordered.reshape(*ordered.shape[:3], self._pair, -1)
+
+    @property
+    def _pair(self) -> int:
+        """Columns that are subtracted ahead of a converter, and cannot be taken for one."""
+        return 2 if self.silicon.plan.subtracts and not self.silicon.column.linear else 1
+
+    def _columns(self) -> Column:
+        """The analog column of every physical column, in MAC units: arrays (pair x columns,)."""
+        plan, column = self.silicon.plan, self.silicon.column
+        top = np.tile(np.repeat(plan.layout.top, plan.tiling.columns), self._pair if plan.subtracts else plan.converted)
+        column = column.scaled(dacs.unit_input(plan.spec.dac) * top)
+        if plan.subtracts and self._pair == 1:  # the pedestals cancel, the noises add
+            column = column._replace(pedestal=0 * top, variance=2 * column.variance)
+        return column
+
+    def _row_errors(self) -> dacs.RowErrors | None:
+        """The errors of the rows' converters in the order of the reads, rows without a cell put in."""
+        rows = self.silicon.dac
+        return rows and dataclasses.replace(rows, levels=self.silicon.plan.tiling.read_rows(rows.levels, 1))
+
+    def _recombine(self, sums: Array, inputs: Array, unit: Array) -> Array:
+        """Shift and add: sums of ADC codes (members, samples, columns) -> products (members, samples, cols)."""
+        plan = self.silicon.plan
+        layout, tiling = plan.layout, plan.tiling
+        by_column = sums.reshape(*sums.shape[:2], plan.converted, layout.slices, tiling.columns)
+        lsb, lo = (np.array([getattr(ranges, name) for ranges in self.ranges]) for name in ("lsb", "lo"))
+        shape = *sums.shape[:2], tiling.columns
+        # a column a weight: in place
+        columns = sums.reshape(shape) if plan.converted * layout.slices == 1 else np.empty(shape)
+        shift_and_add(by_column, layout.worth, unit * lsb, unit * lo * plan.conversions, columns)
+        product = columns if tiling.unit_of is None else np.take(columns, tiling.weights, axis=2)
+        # a code is its cycles' sum and a constant, which meets every weight
+        completion = dacs.completion(plan.spec.dac)
+        if completion:
+            product += (unit * completion * self.codes.sum(axis=1))[:, None]
+        if tiling.unit_of is not None:
+            return np.asarray(product - np.take(columns, tiling.unit_of, axis=2))
+        # what every cell adds beside its digit is known, and taken off
+        offset = layout.offset - float((layout.worth * plan.off_digit).sum())
+        if offset:
+            entered = inputs.sum(axis=2, dtype=np.float64) - completion * inputs.shape[2]
+            product += (unit * offset * entered)[..., None]
+        return np.asarray(product)
+
+
+def column_codes(tiling: Tiling, codes: Array) -> Array:
+    """The codes of physical columns, of those of weights (members, rows, cols): unit columns store weight 0."""
+    physical = np.zeros((*codes.shape[:2], tiling.columns), np.int32)
+    physical[..., tiling.weights] = codes
+    return physical

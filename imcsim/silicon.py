@@ -1,0 +1,46 @@
+"""Silicon: what was manufactured of a design for a weight matrix, one die or many."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from imcsim.converters.adc import Errors
+from imcsim.converters.dac import RowErrors
+from imcsim.floorplan import Floorplan
+from imcsim.kernels.column import Column
+from imcsim.specs.chip import ChipSpec
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Silicon:
+    """A manufactured crossbar, or an ensemble of `members` of them (None: a single die, without an ensemble axis).
+
+    `currents` (members, tiles, rows of a tile, polarities, slices, columns): what each cell adds when it conducts, 1
+    for a nominal cell. `lost` says which cells lose their bit and what they hold instead, None where none can; `adc`
+    and `dac` hold the errors of the converters. `column` is the analog column in units of a driven on-cell.
+    """
+
+    plan: Floorplan
+    members: int | None
+    column: Column
+    currents: Array
+    lost: tuple[Array, Array] | None
+    adc: Errors
+    dac: RowErrors | None
+
+    def __repr__(self) -> str:
+        many = "" if self.members is None else f", {self.members} members"
+        return f"{type(self).__name__}({self.shape[0]} x {self.shape[1]}{many})"
+
+    @property
+    def spec(self) -> ChipSpec:
+        return self.plan.spec
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.plan.shape

@@ -1,0 +1,66 @@
+"""Writes: to the nearest code, clipped at the largest, through the same cells."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from crossbar_chips import chip, inputs_of, programmed, read, weights_of
+
+from imcsim.manufacturing import manufacture
+from imcsim.rng import child
+from imcsim.specs.adc import UniformADC
+from imcsim.specs.cells import SramCell
+
+
+def small():
+    return manufacture(chip(), (1, 4), 1).program(np.array([[7.0, 0, -3, 5]]), child(0, "write"))
+
+
+def noisy():
+    spec = chip(cell=SramCell(mismatch_sigma_rel=0.2, read_noise_rel=0.1), adc=UniformADC(bits=6, noise_lsb=0.5))
+    x = inputs_of(spec.dac, 40, 19)
+    return programmed(spec, weights_of(4, (19, 15)), x), x
+
+
+@pytest.mark.parametrize(
+    ("delta", "written"),
+    [
+        ([0.0, 0.4, 0.6, -0.6], [7, 0, -2, 4]),  # to the nearest code
+        ([9.0, 9.0, -9.0, 1.4], [7, 7, -7, 6]),  # clipped at the largest
+        ([-14.0, -7.0, 3.0, -5.0], [-7, -7, 0, 0]),
+    ],
+)
+def test_a_write_rounds_to_the_nearest_code_and_clips_at_the_largest(delta, written):
+    assert small().write(np.array([delta]), child(0, "write")).written.tolist() == [written]
+
+
+def test_steps_below_half_a_code_are_lost_however_many():
+    xbar = small()
+    for _ in range(10):
+        xbar = xbar.write(np.full((1, 4), -0.4), child(0, "write"))
+    np.testing.assert_array_equal(xbar.written, small().written)
+
+
+def test_a_write_keeps_scale_step_ranges_and_die():
+    xbar, x = noisy()
+    before = read(xbar, x)
+    after = xbar.write(np.full((19, 15), -2.0), child(0, "write"))
+    assert (after.scale, after.input_step, after.ranges) == (xbar.scale, xbar.input_step, xbar.ranges)
+    assert after.die is xbar.die
+    assert (xbar.codes != after.codes).any()
+    assert (read(after, x) != before).any()
+    np.testing.assert_array_equal(read(xbar, x), before)  # the crossbar before the write is as it was
+
+
+def test_one_bit_weights_change_sign_when_the_sum_does():
+    xbar = manufacture(chip(weight_bits=1), (1, 3), 1).program(np.array([[1.0, 1.0, -1.0]]), child(0, "write"))
+    assert xbar.write(np.array([[-0.9, -1.1, 1.1]]), child(0, "write")).written.tolist() == [[1, -1, 1]]
+
+
+def test_another_die_takes_over_codes_step_and_ranges():
+    xbar, x = noisy()
+    moved = xbar.on_die(manufacture(xbar.die.spec, xbar.die.shape, 99))
+    assert (moved.scale, moved.input_step, moved.ranges) == (xbar.scale, xbar.input_step, xbar.ranges)
+    assert moved.codes is xbar.codes
+    assert (read(moved, x) != read(xbar, x)).any()
+    np.testing.assert_array_equal(read(moved.on_die(xbar.die), x), read(xbar, x))

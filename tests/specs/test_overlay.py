@@ -1,0 +1,33 @@
+"""overlay: many changes of a design at once, in the words of its TOML."""
+
+from __future__ import annotations
+
+import pytest
+
+from imcsim.errors import SpecError
+from imcsim.specs.adc import SarADC
+from imcsim.specs.codec import overlay
+from imcsim.specs.library import load
+
+
+def test_fields_that_need_each_other_change_together():
+    changes = {
+        "array": {"mapping": "offset", "offset_correction": "unit_column"},
+        "dac": {"signed": True, "encoding": "two_phase"},
+        "adc": {"kind": "sar", "bits": 6},
+    }
+    spec = overlay(load("sram8t_65nm"), changes)
+    assert (spec.array.offset_correction, spec.dac.encoding) == ("unit_column", "two_phase")
+    assert spec.adc == SarADC(bits=6)
+    assert spec.array.rows == load("sram8t_65nm").array.rows
+
+
+def test_all_that_is_wrong_is_told_at_once():
+    with pytest.raises(SpecError) as caught:
+        overlay(load("sram8t_65nm"), {"array": {"rows": 0}, "adc": {"bitz": 3}})
+    assert len(caught.value.problems) == 2
+
+
+def test_inputs_that_become_unsigned_need_no_encoding():
+    signed = overlay(load("sram_ideal"), {"dac": {"signed": True, "encoding": "two_phase"}})
+    assert signed.replace("dac.signed", False).dac.encoding == "twos_complement"
