@@ -32,7 +32,7 @@ def manufacture(spec: ChipSpec, shape: tuple[int, int], key: int | Sequence[int]
     if not keys:
         raise SpecError.of("key", "an ensemble needs at least one key", given="none")
     for one in keys:
-        if not 0 <= one < 2**64:
+        if not isinstance(one, int | np.integer) or not 0 <= one < 2**64:
             raise SpecError.of("key", "must be an integer of 64 bits, at least 0", given=str(one))
     plan = floorplan(spec, shape)
     members = len(keys) if isinstance(key, Sequence | np.ndarray) else None

@@ -56,6 +56,16 @@ class ChipNetwork:
             layers.append(layer.on_die(manufacture(layer.die.spec, layer.die.shape, of_layer)))
         return dataclasses.replace(self, layers=tuple(layers))
 
+    def trim(self, rng: Generators, *, levels: int = 9, reads: int = 64) -> ChipNetwork:
+        """Trim the ADCs of every layer, as Crossbar.trim does. An ensemble takes a generator a member."""
+        keys = [draw_key(one) for one in ([rng] if isinstance(rng, np.random.Generator) else rng)]
+        layers = []
+        for index, layer in enumerate(self.layers):
+            streams = [child(key, "trim", index) for key in keys]
+            own = streams[0] if layer.die.members is None else streams
+            layers.append(layer.trim(own, levels=levels, reads=reads))
+        return dataclasses.replace(self, layers=tuple(layers))
+
     def _hidden(self, layer: int, x: Array, keys: Sequence[int]) -> Array:
         return np.asarray(ACTIVATIONS[self.activation].function(self._sums(layer, x, keys)))
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from imcsim.errors import CapabilityError, SpecError
+from imcsim.manufacturing import manufacture
 from imcsim.network.activations import ACTIVATIONS
 from imcsim.network.mlp import MLP, NetworkSpec, initial_mlp, logits
 from imcsim.network.on_chip import calibrate, layer_specs, program
@@ -179,3 +180,33 @@ def test_layers_do_not_share_their_noise(assert_moments):
     mlp = MLP((np.ones((1, 1)), np.ones((1, 1))), (np.zeros(1), np.zeros(1)), "relu")
     die = on_chip(mlp, spec, np.array([[2.0]])).on_die(7)
     assert_moments(die.logits(np.ones((40_000, 1)), child(0, "read")), 1, 0.01 * np.sqrt(2))
+
+
+def ensemble(network, members):
+    return network.on_die(range(members)), [child(0, "read", k) for k in range(members)]
+
+
+def test_an_ensemble_of_dies_gives_each_the_bits_it_has_alone():
+    network = on_chip(network_of(), load("sram8t_65nm"))
+    dies, rngs = ensemble(network, 4)
+    together = dies.logits(X, rngs)
+    for k in range(4):
+        np.testing.assert_array_equal(together[k], network.on_die(k).logits(X, child(0, "read", k)))
+
+
+def test_trimming_takes_the_errors_of_the_converters_off_every_layer_of_every_die():
+    spec = IDEAL.replace("adc", UniformADC(bits=10, range="given", lo=-20, hi=148, offset_sigma_lsb=5.0))
+    network = on_chip(network_of(), spec)
+    exact = network.logits(X, child(0, "read"))
+    dies, rngs = ensemble(network, 3)
+    trimmed = dies.trim([child(0, "trim", k) for k in range(3)])
+    off, left = (np.std(of.logits(X, rngs) - exact, axis=(1, 2)) for of in (dies, trimmed))
+    # rounding stays, of 0.4 LSB beside offsets of 5 a conversion; a few dies and samples tell a factor of two
+    assert (left < 2 * 0.4 / 5 * off + 0.1 * off).all()
+    alone = network.on_die(2).trim(child(0, "trim", 2)).logits(X, child(0, "read", 2))
+    np.testing.assert_array_equal(trimmed.logits(X, [child(0, "read", k) for k in range(3)])[2], alone)
+
+
+def test_a_die_needs_a_whole_number_for_a_key():
+    with pytest.raises(SpecError, match="must be an integer of 64 bits"):
+        manufacture(IDEAL, (3, 2), 1.5)
