@@ -45,8 +45,7 @@ def manufactured(adc: IdealADC | RangedADC, normals: Callable[[str, int], Array]
     """The errors of a die's converters: (members, tiles, columns).
 
     `normals(source, n)` gives frozen standard normals (members, tiles, n, columns), or arrays in place of columns;
-    `first` (columns,) is the column
-    whose converter a column uses, `array` (columns,) the number of the array that it belongs to.
+    `first` (columns,) is the column whose converter a column uses, `array` (columns,) the number of its array.
     """
     del normals, first, array
     raise TypeError(f"no converter {type(adc).__name__}")
