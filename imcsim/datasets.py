@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import gzip
 import hashlib
@@ -44,6 +45,20 @@ class DataSet:
             digest.update(array.astype(array.dtype.newbyteorder("<")).tobytes())
         return digest.hexdigest()
 
+    @functools.cached_property
+    def for_tuning(self) -> DataSet:
+        """The training part alone, split again: a fifth of every class is its test part, which validates choices."""
+        train, validation = stratified_split(self.y_train, child(0, "validation split", self.name))
+        return _read_only(
+            dataclasses.replace(
+                self,
+                x_train=self.x_train[train],
+                y_train=self.y_train[train],
+                x_test=self.x_train[validation],
+                y_test=self.y_train[validation],
+            )
+        )
+
 
 @functools.cache
 def load(name: str) -> DataSet:
@@ -54,7 +69,10 @@ def load(name: str) -> DataSet:
     x, labels = _shipped(name)
     train, test = stratified_split(labels, child(0, "split", name))
     x_train, x_test = _SCALED[name](x[train], x[test])
-    data = DataSet(name, x_train, labels[train], x_test, labels[test], classes=int(labels.max()) + 1)
+    return _read_only(DataSet(name, x_train, labels[train], x_test, labels[test], classes=int(labels.max()) + 1))
+
+
+def _read_only(data: DataSet) -> DataSet:
     for array in data.arrays:
         array.setflags(write=False)  # the next caller gets the same object
     return data

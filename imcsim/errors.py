@@ -69,6 +69,10 @@ class DataError(ImcsimError, ValueError):
     """A file whose content is damaged or not what it claims to be."""
 
 
+class StorageError(OSError):
+    """The folder of a study cannot be read or written (disk full, permission lost): no fault of any point."""
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """The remedy for a misspelt `word`: the nearest of `known`, or all of them where none is near."""
     names = list(known)

@@ -6,7 +6,7 @@ import io
 import itertools
 import math
 import textwrap
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +52,8 @@ GREY = "0.35"
 # A cell of the heat map counts as near the float accuracy down to one percentage point below it.
 NEAR = 0.01
 
+MOST_FIGURES = 12  # combinations of what is swept beside x and series: who looks at more, looks at none
+
 WORDS = {
     "chip.adc": "ADC",
     "chip.adc.bits": "ADC bits",
@@ -77,11 +79,14 @@ def accuracy_vs_bits(summary: Summary, ax: Axes) -> Axes:
     lines = [summary] if series is None else [summary.at({series: value}) for value in summary.values(series)]
     labels = ["on the chip"] if series is None else [_text(value) for value in summary.values(series)]
     positions = _positions(summary.values(x))
-    joined = _is_ordered(summary.values(x))
+    places = dict(zip(summary.values(x), positions, strict=True))
+    linked = list(dict.fromkeys(path for line in lines for path in line.linked(x)))
+    # where something else changes along with x, a line between two points would stand for nothing
+    joined = _is_ordered(summary.values(x)) and not linked
     with mpl.rc_context(STYLE):
-        baseline = _float_baseline(ax, lines, positions)
+        baseline = _float_baseline(ax, lines, [_along(line, x, places) for line in lines])
         handles = [
-            _line(ax, line.rows, positions + sidestep, place, joined=joined)
+            _line(ax, line.rows, _along(line, x, places) + sidestep, place, joined=joined)
             for place, (line, sidestep) in enumerate(zip(lines, _sidesteps(len(lines), positions), strict=True))
         ]
         _scale_axes(ax, summary, positions, x)
@@ -95,6 +100,7 @@ def accuracy_vs_bits(summary: Summary, ax: Axes) -> Axes:
             ax,
             _replicates_in_words(summary.rows),
             "" if series is None else "Lines are shifted sideways to be told apart.",
+            f"Along x, these change, too: {', '.join(_words(path) for path in linked)}." if linked else "",
             "" if _chance_is_near(summary) else f"{chance.capitalize()} lies below this axis.",
         )
     return ax
@@ -174,8 +180,8 @@ def save(figure: Figure, stem: Path) -> list[Path]:
 def study_figures(table: StudyTable, folder: Path) -> list[Path]:
     """Draw the plot that the study asks for, if any, into `folder`, its numbers as CSV beside it: the paths written.
 
-    Where more is swept than x and series, each combination of the rest has figures of its own, numbered; a combination
-    without a single result has none.
+    Where more is swept than x and series, each combination of the rest has figures of its own, numbered, up to
+    MOST_FIGURES of them; a combination without a single result has none.
     """
     paths = [folder / _csv(table)]
     table.write_csv(paths[0])
@@ -200,8 +206,8 @@ def _figures(table: StudyTable) -> Iterator[tuple[str, Draw, Summary]]:
     if table.plot is None:
         return
     x, series = table.plot.x, table.plot.series
-    slices = table.summary().slices(*([x] if series is None else [x, series]))
-    for number, part in enumerate(slices, start=1):
+    slices = _slices(table)
+    for number, part in enumerate(slices[:MOST_FIGURES], start=1):
         if not _known(part.rows):
             continue
         suffix = f"_{number}" if len(slices) > 1 else ""
@@ -210,8 +216,23 @@ def _figures(table: StudyTable) -> Iterator[tuple[str, Draw, Summary]]:
                 yield f"losses{suffix}", losses, part
             continue
         yield f"accuracy_vs_bits{suffix}", accuracy_vs_bits, part
-        if series is not None and _is_ordered(part.values(x)) and _is_ordered(part.values(series)):
+        if series is None or len(part.rows) < len(part.values(x)) * len(part.values(series)):
+            continue  # a map has no gaps
+        if part.linked(x, series):
+            continue  # and nothing else that changes along its sides
+        if _is_ordered(part.values(x)) and _is_ordered(part.values(series)):
             yield f"heat_map{suffix}", heat_map, part
+
+
+def figures_left_out(table: StudyTable) -> int:
+    """How many combinations of what is swept beside x and series have no figure, as they are too many."""
+    return max(0, len(_slices(table)) - MOST_FIGURES) if table.plot else 0
+
+
+def _slices(table: StudyTable) -> list[Summary]:
+    assert table.plot is not None
+    kept = (table.plot.x, table.plot.series)
+    return table.summary().slices(*(path for path in kept if path is not None))
 
 
 def _figure(draw: Draw, summary: Summary) -> Figure:
@@ -229,7 +250,8 @@ def _x_and_series(summary: Summary) -> tuple[str, str | None]:
     if not _known(summary.rows):
         raise ValueError("plots: no point has a result yet")
     x, series = summary.plot.x, summary.plot.series
-    if others := [path for path in summary.axes if path not in (x, series)]:
+    linked = summary.linked(x) if series is None else summary.linked(x, series)
+    if others := [path for path in summary.axes if path not in (x, series, *linked)]:
         raise ValueError(f"plots: {', '.join(others)} swept, too: draw each of summary.slices(x, series) by itself")
     return x, series
 
@@ -260,14 +282,19 @@ def _line(ax: Axes, rows: Sequence[Row], positions: Floats, place: int, *, joine
     return line
 
 
-def _float_baseline(ax: Axes, lines: Sequence[Summary], positions: Floats) -> Line2D:
+def _along(line: Summary, x: str, places: Mapping[Any, float]) -> Floats:
+    """Where the rows of a line stand on the x axis: a line need not have every value."""
+    return np.array([places[row.coordinates[x]] for row in line.rows], dtype=np.float64)
+
+
+def _float_baseline(ax: Axes, lines: Sequence[Summary], along: Sequence[Floats]) -> Line2D:
     """The float accuracy, dashed, with its band: one level where all share it, else each line's in its colour."""
     levels = _float_levels(row for line in lines for row in line.rows)
     if len(levels) == 1:
         mean, low, high = (100 * value for value in levels.pop())
         ax.axhspan(low, high, color="0.5", alpha=0.2, linewidth=0)
         return ax.axhline(mean, color=GREY, linestyle="--", linewidth=1.2)
-    for colour, line in zip(itertools.cycle(COLOURS), lines, strict=False):
+    for colour, line, positions in zip(itertools.cycle(COLOURS), lines, along, strict=False):
         mean, low, high = 100 * np.array([_level(row.accuracy_float) for row in line.rows]).T
         ax.fill_between(positions, low, high, color=colour, alpha=0.12, linewidth=0)
         ax.plot(positions, mean, color=colour, linestyle="--", linewidth=1.2)
@@ -379,7 +406,7 @@ def _text(value: Any) -> str:
 
 
 def _title(summary: Summary) -> str:
-    fixed = ", ".join(f"{_words(path)} = {_text(value)}" for path, value in summary.fixed.items())
+    fixed = ", ".join(f"{_words(path)} = {_text(value)}" for path, value in summary.fixed.items() if value is not None)
     return "\n".join([summary.name, *textwrap.wrap(fixed, 70)])
 
 

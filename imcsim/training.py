@@ -49,25 +49,39 @@ class TrainingSpec(Spec):
             yield Problem(("momentum",), "must be less than 1", given="1.0", remedy="1 would never forget a gradient")
 
 
+@dataclass(frozen=True, kw_only=True)
+class StopSpec(Spec):
+    """When a training is hopeless: its accuracy on the training samples is below this after so many epochs."""
+
+    after_epochs: int = limited(low=1, high=100_000)
+    accuracy_below: float = limited(low=0.0, high=1.0)
+
+
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """A trained network, the mean loss (epochs,) of the training samples after each epoch, accuracies in [0, 1]."""
+    """A trained network, the mean loss (epochs,) of the training samples after each epoch, accuracies in [0, 1].
+
+    `stopped` says whether it was given up before its last epoch.
+    """
 
     mlp: MLP
     loss_per_epoch: Floats
     accuracy_train: float
     accuracy_test: float
+    stopped: bool
 
 
-def train(mlp: MLP, data: DataSet, spec: TrainingSpec, rng: np.random.Generator) -> Trained:
+def train(
+    mlp: MLP, data: DataSet, spec: TrainingSpec, rng: np.random.Generator, stop: StopSpec | None = None
+) -> Trained:
     """`mlp` after `spec.epochs` passes over the training samples, in an order that `rng` draws anew each epoch.
 
-    Raises ArithmeticError when the loss stops being a finite number.
+    Fewer where `stop` tells so. Raises ArithmeticError when the loss stops being a finite number.
     """
     loss = LOSSES[spec.loss]
     optimizer = optimizer_of(spec)
     state = optimizer.init((*mlp.weights, *mlp.biases))
-    loss_per_epoch = np.empty(spec.epochs)
+    loss_per_epoch: list[float] = []
     # a diverging network overflows; the check of the loss says so, and says what to do
     with single_threaded_blas(), np.errstate(over="ignore", invalid="ignore"):
         for epoch in range(spec.epochs):
@@ -75,17 +89,21 @@ def train(mlp: MLP, data: DataSet, spec: TrainingSpec, rng: np.random.Generator)
                 dW, db = gradients(mlp, data.x_train[batch], data.y_train[batch], loss)
                 updates, state = optimizer.step(state, (*dW, *db))
                 mlp = _updated(mlp, updates)
-            loss_per_epoch[epoch] = loss.value(logits(mlp, data.x_train), data.y_train).mean()
+            z = logits(mlp, data.x_train)
+            loss_per_epoch.append(float(loss.value(z, data.y_train).mean()))
             if not math.isfinite(loss_per_epoch[epoch]):
                 raise ArithmeticError(
                     f"training diverged: the loss is {loss_per_epoch[epoch]} after epoch {epoch + 1} of {spec.epochs} "
                     f'with optimizer = "{spec.optimizer}", learning_rate = {spec.learning_rate}; lower learning_rate'
                 )
+            if stop and epoch + 1 == stop.after_epochs and accuracy(z, data.y_train) < stop.accuracy_below:
+                break
         return Trained(
             mlp,
-            loss_per_epoch,
-            accuracy_train=accuracy(logits(mlp, data.x_train), data.y_train),
+            np.array(loss_per_epoch),
+            accuracy_train=accuracy(z, data.y_train),
             accuracy_test=accuracy(logits(mlp, data.x_test), data.y_test),
+            stopped=len(loss_per_epoch) < spec.epochs,
         )
 
 

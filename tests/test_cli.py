@@ -19,6 +19,8 @@ import pytest
 from imcsim import cli
 from imcsim.experiment import evaluate as evaluation
 from imcsim.specs.library import device_folder, device_names
+from imcsim.study.lock import locked
+from imcsim.study.store import is_temporary, read_shards
 from imcsim.version import MODEL_VERSION, __version__
 
 STUDY = """
@@ -60,9 +62,11 @@ def here(tmp_path, monkeypatch):
 
 @pytest.fixture
 def imcsim(capsys):
-    """Gives a command in this process: exit code, standard output, standard error."""
+    """Gives a command in this process: exit code, standard output, standard error; runs are in it, too, unless told."""
 
     def give(*arguments):
+        if arguments[:1] == ("run",) and "--workers" not in arguments:
+            arguments = (*arguments, "--workers", "1")
         try:
             code = cli.main([str(argument) for argument in arguments])
         except SystemExit as stop:  # of argparse
@@ -78,7 +82,7 @@ def finished(tmp_path_factory):
     """The folder of the tiny study, finished; to be read, or copied and spoilt."""
     folder = tmp_path_factory.mktemp("finished")
     (folder / "study.toml").write_text(STUDY)
-    assert cli.main(["run", str(folder / "study.toml"), "--out", str(folder / "out")]) == DONE
+    assert cli.main(["run", str(folder / "study.toml"), "--out", str(folder / "out"), "--workers", "1"]) == DONE
     return folder / "out"
 
 
@@ -129,7 +133,7 @@ def test_results_go_to_stdout_and_progress_to_stderr(here, imcsim):
     assert code == DONE
     assert "4 points computed, 0 reused, 0 failed" in out
     assert all(str(Path("out", name)) in out for name in ("study.h5", "accuracy_vs_bits.csv", *FIGURES))
-    assert err.splitlines()[-1] == "tiny: 4 of 4 points"
+    assert err.splitlines()[-1] == "tiny: 4 of 4 points, 1 artifacts made"
     assert all(line.startswith("tiny: ") for line in err.splitlines())
 
 
@@ -171,8 +175,13 @@ def test_running_again_does_nothing_new_and_says_so(copy, imcsim):
 def test_fresh_folders_of_the_same_study_hold_the_same_bytes(finished, here, imcsim):
     assert imcsim("run", "study.toml", "--out", "again")[0] == DONE
     assert sha256(here / "again" / "study.h5") == sha256(finished / "study.h5")
-    same = {name: content for name, content in files(finished).items() if name != "manifest.json"}
-    assert {name: content for name, content in files(here / "again").items() if name != "manifest.json"} == same
+
+    def made(folder):  # which results share a file hangs on the time that they took
+        own = files(folder).items()
+        return {name: content for name, content in own if name != "manifest.json" and not name.startswith("shards")}
+
+    assert made(here / "again") == made(finished)
+    assert read_shards(here / "again" / "shards").results == read_shards(finished / "shards").results
 
 
 def test_the_same_results_come_from_another_process(finished, here):
@@ -182,10 +191,11 @@ def test_the_same_results_come_from_another_process(finished, here):
 
 def test_what_a_damaged_shard_held_is_computed_again(copy, imcsim, finished):
     shard = sorted((copy / "shards").iterdir())[0]
+    lost = len(json.loads(shard.read_bytes())["body"]["points"])
     shard.write_bytes(shard.read_bytes()[:-10])
     code, out, err = imcsim("run", "study.toml", "--out", "out")
     assert code == DONE
-    assert "1 points computed, 3 reused, 0 failed" in out
+    assert f"{lost} points computed, {4 - lost} reused, 0 failed" in out
     assert f"{shard.name} was damaged and made again" in err
     assert sha256(copy / "study.h5") == sha256(finished / "study.h5")
 
@@ -326,11 +336,14 @@ def test_a_bad_device_file_is_named_with_its_key(here, imcsim, old, new, words):
     assert files(here) == before
 
 
-@pytest.mark.parametrize("setting", ["seed=1", "chip.adc.bits=5", "replicates.dies=2", "name=other"])
+@pytest.mark.parametrize("setting", ["seed=1", "chip.adc.bits=5", "chip.array.rows=64", "name=other"])
 def test_a_folder_of_another_study_is_refused_and_left_as_it_is(copy, imcsim, setting):
     before = files(copy)
     result = imcsim("run", "study.toml", "--out", "out", "--set", setting)
-    assert_refused(result, "out: holds results of another study", setting.split("=")[0], "give another --out")
+    told = (
+        "points that this study does not have" if setting.startswith("chip.adc.bits") else "another study"
+    )  # of the grid
+    assert_refused(result, f"out: holds results of {told}", setting.split("=")[0], "give another --out")
     assert files(copy) == before
 
 
@@ -348,18 +361,17 @@ def test_a_file_in_place_of_the_folder_is_refused_and_left_as_it_is(here, imcsim
     assert (here / "out").read_text() == "precious"
 
 
-@pytest.mark.parametrize("content", [b"\xff", b"[]", b"{}", b"5", b""])
-def test_a_manifest_that_is_none_is_refused(copy, imcsim, content):
+@pytest.mark.parametrize("content", [b"\xff", b"[]", b"{}", b"5", b"", b'{"config": 5, "runs": []}'])
+def test_a_manifest_that_is_none_is_refused_unless_the_results_say_whose_they_are(copy, imcsim, content):
     (copy / "manifest.json").write_bytes(content)
+    shutil.move(copy / "shards", copy.parent / "shards")
     before = files(copy)
     assert_refused(imcsim("run", "study.toml", "--out", "out"), "out: its manifest.json is not one of a study")
     assert files(copy) == before
-
-
-def test_a_manifest_of_the_right_keys_and_the_wrong_types_is_refused(copy, imcsim):
-    manifest = json.loads((copy / "manifest.json").read_text())
-    (copy / "manifest.json").write_text(json.dumps({**manifest, "config": 5}))
-    assert_refused(imcsim("run", "study.toml", "--out", "out"), "manifest.json")
+    shutil.move(copy.parent / "shards", copy / "shards")
+    code, out, _ = imcsim("run", "study.toml", "--out", "out")
+    assert code == DONE
+    assert "Nothing to do: all 4 points were in out" in out
 
 
 @pytest.mark.parametrize("line", ["5", "{}", "null"])
@@ -394,13 +406,13 @@ def test_wrong_usage_exits_with_two_and_shows_the_usage(here, imcsim, arguments)
 
 
 def test_a_point_that_raises_is_recorded_and_the_rest_goes_on(here, imcsim, monkeypatch, finished):
-    def failing(cell, training, replicates, artifacts):
-        if cell.config["chip"]["adc"]["bits"] == 6:
+    def failing(config, training, replicates, artifacts):
+        if config["chip"]["adc"]["bits"] == 6:
             raise ArithmeticError("out of luck")
-        return evaluate(cell, training, replicates, artifacts)
+        return work.evaluate(config, training, replicates, artifacts)
 
-    evaluate = evaluation.evaluate
-    monkeypatch.setattr(evaluation, "evaluate", failing)
+    work = evaluation.WORK
+    monkeypatch.setattr(evaluation, "WORK", work._replace(evaluate=failing))
     code, out, err = imcsim("run", "study.toml", "--out", "out")
     assert code == SOME_FAILED
     assert "2 points computed, 0 reused, 2 failed" in out
@@ -417,7 +429,7 @@ def test_a_point_that_raises_is_recorded_and_the_rest_goes_on(here, imcsim, monk
     assert code == DONE
     assert re.search("incomplete.*failed", out)
 
-    monkeypatch.setattr(evaluation, "evaluate", evaluate)
+    monkeypatch.setattr(evaluation, "WORK", work)
     code, out, _ = imcsim("run", "study.toml", "--out", "out")
     assert code == DONE
     assert "2 points computed, 2 reused, 0 failed" in out
@@ -429,7 +441,7 @@ def test_a_study_where_every_point_fails_ends_without_figures_and_can_be_shown(h
     def failing(*_):
         raise RuntimeError("out of luck")
 
-    monkeypatch.setattr(evaluation, "evaluate", failing)
+    monkeypatch.setattr(evaluation, "WORK", evaluation.WORK._replace(evaluate=failing))
     assert imcsim("run", "study.toml", "--out", "out")[0] == SOME_FAILED
     code, out, _ = imcsim("show", "out", "--json")
     assert code == DONE
@@ -445,20 +457,23 @@ LONG = changed("epochs = 3", "epochs = 200").partition("[plot]")[0].replace("[3,
 LONG += "[replicates]\ntrainings = 12\n"
 
 
-def test_an_interrupt_leaves_a_folder_that_the_same_command_finishes(here, imcsim):
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_leaves_a_folder_that_the_same_command_finishes(here, imcsim, workers, how):
     (here / "study.toml").write_text(LONG)
-    command = [IMCSIM, "run", "study.toml", "--out", "cut"]
+    command = [IMCSIM, "run", "study.toml", "--out", "cut", "--workers", str(workers)]
     one_thread = {**os.environ, "NUMBA_NUM_THREADS": "1"}  # which must not show in the results
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     with subprocess.Popen(command, env=one_thread, **pipes) as process:
-        first = process.stderr.readline()
-        process.send_signal(signal.SIGINT)
+        first = next(line for line in process.stderr if " 0 of" not in line)  # some points are done
+        process.send_signal(how)
         _, err = process.communicate()
     assert first.startswith("tiny: ")
     assert process.returncode == INTERRUPTED
     assert "interrupted; what is finished is kept" in err
     assert "Traceback" not in err
     assert json.loads((here / "cut" / "manifest.json").read_text())["runs"][0]["finished"] is None
+    assert [path for path in (here / "cut").rglob("*") if is_temporary(path) or path.name == "study.lock"] == []
 
     code, out, _ = imcsim("show", "cut")  # what is there can be seen
     assert code == DONE
@@ -473,6 +488,106 @@ def test_an_interrupt_leaves_a_folder_that_the_same_command_finishes(here, imcsi
     assert (resumed["computed"], resumed["reused"]) == (24 - kept, kept)
     assert imcsim("run", "study.toml", "--out", "whole")[0] == DONE
     assert sha256(here / "cut" / "study.h5") == sha256(here / "whole" / "study.h5")
+
+
+# ---- workers, one point, estimates, profiles, status
+
+
+def test_workers_give_the_file_of_one_process(here, imcsim, finished):
+    assert imcsim("run", "study.toml", "--out", "two", "--workers", 2)[0] == DONE
+    assert sha256(here / "two" / "study.h5") == sha256(finished / "study.h5")
+
+
+@pytest.mark.parametrize("count", [0, -1, 1025])
+def test_a_senseless_number_of_workers_is_refused(here, imcsim, count):
+    assert_refused(imcsim("run", "study.toml", "--workers", count), f"--workers = {count}: must be an integer from 1")
+    assert not (here / "results").exists()
+
+
+def test_more_replicates_go_on_in_the_same_folder(copy, imcsim):
+    code, out, _ = imcsim("run", "study.toml", "--out", "out", "--set", "replicates.dies=2")
+    assert code == DONE
+    assert "4 points computed, 4 reused, 0 failed" in out
+
+
+def test_a_sample_that_grows_goes_on_in_the_same_folder(here, imcsim):
+    sample = '[[grid.sample]]\nmethod = "sobol"\npoints = {}\n"chip.cell.read_noise_rel" = {{ linear = [0.0, 0.1] }}\n'
+    for points, told in ((2, "2 points computed, 0 reused"), (5, "3 points computed, 2 reused")):
+        (here / "study.toml").write_text(STUDY.partition("[grid]")[0] + sample.format(points))
+        code, out, _ = imcsim("run", "study.toml", "--out", "out")
+        assert code == DONE
+        assert told in out
+
+
+def test_one_point_is_evaluated_alone(here, imcsim):
+    points = json.loads(imcsim("check", "study.toml", "--json")[1])["list"]
+    [chosen] = [p["id"] for p in points if (p["chip.array.weight_bits"], p["chip.adc.bits"]) == (6, 3)]
+    code, out, _ = imcsim("run", "study.toml", "--out", "out", "--only", chosen[:12])
+    assert code == DONE
+    assert "1 points computed, 0 reused, 0 failed, 3 missing" in out
+    place = "chip.array.weight_bits = 6\n  chip.adc.bits = 3\n"
+    assert re.search(rf"point {chosen} of tiny\n  {place}.*accuracy = 0", out, re.DOTALL)
+    again = imcsim("run", "study.toml", "--out", "out", "--only", chosen)[1]
+    assert "0 points computed, 1 reused, 0 failed, 3 missing" in again
+    assert_refused(imcsim("run", "study.toml", "--dry-run", "--only", chosen), "--dry-run", "leave one of them out")
+    assert list(read_shards(here / "out" / "shards").results) == [chosen]
+
+
+@pytest.mark.parametrize(("point", "told"), [("zz", "no point of this study has this id"), ("", "4 points begin so")])
+def test_a_point_that_is_none_is_refused(here, imcsim, point, told):
+    assert_refused(imcsim("run", "study.toml", "--only", point), "--only", told)
+    assert not (here / "results").exists()
+
+
+def test_a_dry_run_tells_points_time_and_disk_and_writes_nothing(here, imcsim):
+    before = files(here)
+    code, out, _ = imcsim("run", "study.toml", "--dry-run", "--workers", 2)
+    assert code == DONE
+    assert out.startswith("tiny: 4 of 4 points to do in results")
+    assert re.search(r"a point: \d.* 1 artifacts: .*\n  expected: \d.* on 2 workers, \d.* MB", out)
+    found = json.loads(imcsim("run", "study.toml", "--dry-run", "--workers", 2, "--json")[1])
+    assert (found["points"], found["missing"], found["artifacts"], found["workers"]) == (4, 4, 1, 2)
+    assert found["work_s"] == pytest.approx(4 * found["point_s"] + found["artifacts_s"])
+    assert files(here) == before
+
+
+def test_a_profile_says_where_the_time_went(here, imcsim):
+    code, _, err = imcsim("run", "study.toml", "--out", "out", "--profile")
+    assert code == DONE
+    assert "cumtime" in err
+    assert "imcsim/network/on_chip.py" in err
+    assert (here / "out" / "profile.pstats").stat().st_size > 0
+    (here / "foreign").mkdir()
+    (here / "foreign" / "thesis.txt").write_text("precious")
+    assert_refused(imcsim("run", "study.toml", "--out", "foreign", "--profile"), "thesis.txt")
+    assert files(here / "foreign") == {"thesis.txt": b"precious"}
+    refused = imcsim("run", "study.toml", "--profile", "--workers", 2)
+    assert_refused(refused, "--profile = --workers 2: watches one process; leave one of them out")
+
+
+def test_status_tells_how_a_folder_stands(copy, imcsim):
+    before = files(copy)
+    code, out, err = imcsim("status", "out")
+    assert (code, err) == (DONE, "")
+    assert out.startswith("tiny: 4 of 4 points finished, 0 failed, 0 missing\nnobody is at work")
+    state = json.loads(imcsim("status", "out", "--json")[1])
+    assert (state["finished"], state["missing"], state["running"]) == (4, 0, None)
+    assert files(copy) == before
+    assert_refused(imcsim("status", "nowhere"), "nowhere: no such folder")
+
+
+def test_a_folder_in_use_is_refused_and_left_alone(copy, imcsim):
+    with locked(copy):
+        before = files(copy)
+        assert_refused(imcsim("run", "study.toml", "--out", "out"), "out: is in use by process", "give another --out")
+        assert files(copy) == before
+
+
+def test_a_lock_left_behind_is_told_and_taken(copy, imcsim):
+    (copy / "study.lock").write_text('{"pid": 1, "host": "elsewhere", "since": "yesterday"}')
+    code, _, err = imcsim("run", "study.toml", "--out", "out")
+    assert code == DONE
+    assert "was left behind by a run that died (process 1 on elsewhere, since yesterday); taken up from there" in err
 
 
 # ---- show, plot
@@ -502,6 +617,82 @@ def test_show_changes_nothing(copy, imcsim):
     before = files(copy)
     imcsim("show", "out")
     assert files(copy) == before
+
+
+REPLICATED = """
+[replicates]
+trainings = 2
+dies = 3
+reads = 2
+"""
+
+
+@pytest.fixture(scope="module")
+def replicated(tmp_path_factory):
+    """The folder of the tiny study with trainings, dies and reads."""
+    folder = tmp_path_factory.mktemp("replicated")
+    (folder / "study.toml").write_text(STUDY + REPLICATED)
+    assert cli.main(["run", str(folder / "study.toml"), "--out", str(folder / "out"), "--workers", "1"]) == DONE
+    return folder / "out"
+
+
+def accuracies(folder):
+    """The cube of the tiny study with replicates: (weight bits, ADC bits, trainings, dies, reads)."""
+    with h5py.File(folder / "study.h5") as file:
+        return file["accuracy"][()].reshape(2, 2, 2, 3, 2)
+
+
+def test_show_compares_cells_with_their_counterparts_at_the_first_value(replicated, imcsim):
+    code, out, err = imcsim("show", replicated, "--compare", "chip.adc.bits")
+    assert (code, err) == (DONE, "")
+    lines = out.splitlines()
+    assert lines[0] == "tiny: chip.adc.bits against 3"
+    cube = accuracies(replicated)
+    for line, weights, place in zip(lines[2:4], (2, 6), (0, 1), strict=True):
+        difference = 100 * (cube[place, 1] - cube[place, 0]).mean()
+        assert line.split()[:3] == [str(weights), "6", f"{difference:+.2f}"]
+    assert "Holm (1979) over the 2 comparisons" in out
+
+
+def test_show_compares_with_the_reference_that_is_asked_for(replicated, imcsim):
+    _, out, _ = imcsim("show", replicated, "--compare", "chip.array.weight_bits=6", "--json")
+    found = json.loads(out)
+    assert found["rows"]
+    assert found["comparison"]["reference"] == 6
+    cube = accuracies(replicated)
+    expected = [(cube[0, place] - cube[1, place]).mean() for place in (0, 1)]
+    assert [row["difference"]["mean"] for row in found["comparison"]["rows"]] == pytest.approx(expected)
+
+
+def test_show_tells_the_spread_of_trainings_dies_and_reads_apart(replicated, imcsim):
+    code, out, _ = imcsim("show", replicated, "--spread")
+    assert code == DONE
+    assert out.splitlines()[0] == "tiny: spread"
+    (plain, *_) = json.loads(imcsim("show", replicated, "--spread", "--json")[1])["spread"]
+    cube = accuracies(replicated)
+    assert plain["read"] == pytest.approx(np.sqrt(cube[0, 0].var(axis=2, ddof=1).mean()))
+    assert plain["die_worst"] == pytest.approx(cube[0, 0].mean(axis=(0, 2)).min())
+
+
+def test_show_prints_both_tables_when_asked_for_both(replicated, imcsim):
+    _, out, _ = imcsim("show", replicated, "--spread", "--compare", "chip.adc.bits=6")
+    assert [line for line in out.splitlines() if line.startswith("tiny")] == [
+        "tiny: chip.adc.bits against 6",
+        "tiny: spread",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ("chip.adc.bit", 'is not a swept path; did you mean "chip.adc.bits"?'),
+        ("chip.adc.bits=5", "chip.adc.bits has no such value; known: 3, 6"),
+        ("chip.adc.bits=", "chip.adc.bits has no such value; known: 3, 6"),
+        ("", "is not a swept path; known: chip.array.weight_bits, chip.adc.bits"),
+    ],
+)
+def test_show_refuses_what_cannot_be_compared(replicated, imcsim, asked, words):
+    assert_refused(imcsim("show", replicated, "--compare", asked), words)
 
 
 @pytest.mark.parametrize("command", ["show", "plot"])
@@ -710,6 +901,13 @@ def test_check_says_what_would_run_and_writes_nothing(here, imcsim):
     assert "chip.adc.bits: 3, 6" in out
     assert "4 cells x 1 trainings x 3 dies x 1 reads = 12 points" in out
     assert {path.name for path in here.iterdir()} == {"study.toml"}
+
+
+def test_check_says_what_tuning_costs(here, imcsim):
+    (here / "study.toml").write_text(STUDY + '[tune.over]\n"training.learning_rate" = [0.01, 0.1]\n')
+    _, out, _ = imcsim("check", "study.toml")
+    # 2 candidates for all 3 epochs; 24 of 120 training samples validate
+    assert "candidates x epochs 2 x 3: 6 epochs trained, 48 samples read on chips, in every cell" in out
 
 
 def test_check_as_json_holds_the_whole_study(here, imcsim):

@@ -77,6 +77,35 @@ def test_a_loaded_data_set_cannot_be_changed(name):
         data.x_train[0, 0] = 0.5
 
 
+def rows(*parts):
+    return sorted_rows(np.concatenate([x for x, _ in parts]), np.concatenate([labels for _, labels in parts]))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_for_tuning_the_training_part_is_split_again_and_no_test_sample_is_in_it(name):
+    data = load(name)
+    tuning = data.for_tuning
+    np.testing.assert_array_equal(
+        rows((tuning.x_train, tuning.y_train), (tuning.x_test, tuning.y_test)), rows((data.x_train, data.y_train))
+    )
+    assert len(tuning.y_test) == round(len(data.y_train) / 5)
+    fifths = np.bincount(data.y_train) / 5
+    assert np.all(np.abs(np.bincount(tuning.y_test) - fifths) < 1)
+    assert (tuning.name, tuning.classes) == (name, data.classes)
+
+
+def test_the_split_for_tuning_depends_on_the_training_part_alone_and_stays():
+    data = load("iris")
+    assert data.for_tuning is data.for_tuning
+    with pytest.raises(ValueError, match="read-only"):
+        data.for_tuning.x_test[0, 0] = 0.5
+    other_test = dataclasses.replace(data, x_test=data.x_test / 2)
+    assert other_test.sha256 != data.sha256
+    assert other_test.for_tuning.sha256 == data.for_tuning.sha256
+    other_training = dataclasses.replace(data, x_train=data.x_train / 2)
+    assert other_training.for_tuning.sha256 != data.for_tuning.sha256
+
+
 # kept beside every study's results: another digest here means that finished points no longer belong to these data
 SHA256 = {
     "iris": "e995faa004c0a24190deaf4122477a3245df1e97ea47239d1b974753210d20f2",

@@ -81,8 +81,8 @@ def part_of(module):
 
 def test_imports_are_seen_at_the_top_of_a_module_in_its_functions_and_for_the_type_checker():
     assert "imcsim.programmed" in GRAPH["imcsim.crossbar"]
-    assert "imcsim.study.run" in GRAPH["imcsim.cli"]
-    assert "imcsim.study.plan" in GRAPH["imcsim.cli"]
+    assert "imcsim.study.run" in GRAPH["imcsim.cli.studies"]
+    assert "imcsim.study.plan" in GRAPH["imcsim.cli.studies"]
     assert "imcsim.training" in GRAPH["imcsim"]
 
 

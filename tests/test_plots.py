@@ -22,16 +22,16 @@ from imcsim.study.summary import Row, Summary
 
 ADC, WEIGHTS = "chip.adc.bits", "chip.array.weight_bits"
 METHOD = "crossed random effects of trainings and dies, Satterthwaite t"
-FLOAT = Interval(0.95, 0.94, 0.96, 3, 1, "t over trainings")
+FLOAT = Interval(0.95, 0.94, 0.96, 3, 1, "t over trainings", 2.0)
 
 
 def row(coordinates, mean, float_=FLOAT, half=0.02):
     if math.isnan(mean):
-        nothing = Interval(mean, mean, mean, 0, 0, "no value")
-        return Row(coordinates, nothing, nothing, (), ok=0, failed=6, missing=0)
-    interval = Interval(mean, mean - half, mean + half, 3, 2, METHOD)
-    replicates = tuple(mean + 0.001 * i for i in range(-3, 3))
-    return Row(coordinates, interval, float_, replicates, ok=6, failed=0, missing=0)
+        nothing = Interval(mean, mean, mean, 0, 0, "no value", mean)
+        return Row(coordinates, nothing, nothing, np.full((3, 2, 1), np.nan), ok=0, failed=6, missing=0)
+    interval = Interval(mean, mean - half, mean + half, 3, 2, METHOD, 2.5)
+    values = mean + 0.001 * np.arange(-3, 3).reshape(3, 2, 1)
+    return Row(coordinates, interval, float_, values, ok=6, failed=0, missing=0)
 
 
 def summary_of(mean_of, *, x=(ADC, (3, 4, 6)), series=(WEIGHTS, (2, 4)), name="study", chance=0.1):
@@ -136,7 +136,7 @@ def test_a_float_accuracy_that_all_share_is_one_dashed_level_with_its_band(ax):
 
 def test_float_accuracies_that_differ_are_dashed_in_the_colour_of_their_line(ax):
     summary = summary_of(saturating)
-    other = Interval(0.9, 0.89, 0.91, 3, 1, "t over trainings")
+    other = Interval(0.9, 0.89, 0.91, 3, 1, "t over trainings", 2.0)
     rows = [
         dataclasses.replace(row, accuracy_float=other) if row.coordinates[WEIGHTS] == 4 else row for row in summary.rows
     ]
@@ -174,8 +174,8 @@ def test_an_axis_ends_at_100_percent_whatever_the_interval(ax):
 
 
 def test_single_values_are_drawn_without_bars_and_said_to_have_none(ax):
-    single = Interval(0.8, math.nan, math.nan, 1, 1, "one value")
-    rows = [Row({ADC: bits}, single, single, (0.8,), ok=1, failed=0, missing=0) for bits in (3, 4)]
+    single = Interval(0.8, math.nan, math.nan, 1, 1, "one value", math.nan)
+    rows = [Row({ADC: bits}, single, single, np.full((1, 1, 1), 0.8), ok=1, failed=0, missing=0) for bits in (3, 4)]
     plot = PlotSpec(kind="accuracy_vs_bits", x=ADC)
     plots.accuracy_vs_bits(Summary("one", (ADC,), tuple(rows), 0.1, plot), ax)
     assert "1 training x 1 die: no interval." in small_print(ax)

@@ -17,7 +17,7 @@ from imcsim.network.losses import LOSSES, cross_entropy
 from imcsim.network.mlp import MLP, NetworkSpec, gradients, initial_mlp, logits
 from imcsim.optimizers import adam, heavy_ball, sgd
 from imcsim.rng import child
-from imcsim.training import TrainingSpec, accuracy, optimizer_of, train
+from imcsim.training import StopSpec, TrainingSpec, accuracy, optimizer_of, train
 
 OPTIMIZERS = ["sgd", "momentum", "adam"]
 
@@ -159,6 +159,43 @@ def test_a_diverging_training_stops_and_says_what_to_do():
     spec = TrainingSpec(optimizer="sgd", loss="mse", learning_rate=10.0, epochs=1000)
     with pytest.raises(ArithmeticError, match=r"diverged: .* after epoch \d+ of 1000 .* learning_rate = 10.0; lower"):
         train(untrained(data, (), "diverge"), data, spec, child(0, "order"))
+
+
+# ---- trainings that are hopeless
+
+
+def after(epochs, stop=None, accuracy_below=0.0):
+    """A training of 6 epochs at most on iris, or of `epochs` without a rule."""
+    data = load("iris")
+    rule = StopSpec(after_epochs=stop, accuracy_below=accuracy_below) if stop else None
+    spec = TrainingSpec(epochs=epochs, learning_rate=0.03)
+    return train(untrained(data, (), "stop"), data, spec, child(0, "order"), rule)
+
+
+def test_a_hopeless_training_ends_with_the_weights_it_has():
+    stopped, short = after(6, stop=3, accuracy_below=1.0), after(3)
+    assert (stopped.stopped, short.stopped) == (True, False)
+    assert_same_bits(stopped, short)
+    np.testing.assert_array_equal(stopped.loss_per_epoch, short.loss_per_epoch)
+    assert (stopped.accuracy_train, stopped.accuracy_test) == (short.accuracy_train, short.accuracy_test)
+
+
+def test_a_training_is_hopeless_below_the_given_accuracy_and_not_at_it():
+    reached = after(3).accuracy_train
+    assert 0 < reached < 1
+    assert not after(6, stop=3, accuracy_below=reached).stopped
+    assert after(6, stop=3, accuracy_below=np.nextafter(reached, 1)).stopped
+
+
+def test_a_training_is_asked_once_and_goes_on_unchanged():
+    assert after(2).accuracy_train < after(4).accuracy_train  # asked at 2 it would be stopped
+    kept = after(6, stop=4, accuracy_below=after(4).accuracy_train)
+    assert_same_bits(kept, after(6))
+    assert len(kept.loss_per_epoch) == 6
+
+
+def test_after_its_last_epoch_a_training_is_finished_and_not_stopped():
+    assert not after(3, stop=3, accuracy_below=1.0).stopped
 
 
 # ---- scikit-learn, which descends the same cross entropy

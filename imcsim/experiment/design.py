@@ -2,35 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from imcsim import datasets
 from imcsim.errors import Problem, SpecError, did_you_mean
 from imcsim.network.mlp import NetworkSpec
 from imcsim.network.on_chip import layer_specs
 from imcsim.specs.chip import ChipSpec
+from imcsim.specs.codec import build, to_table
 from imcsim.specs.fields import Spec, limited
-from imcsim.training import TrainingSpec
+from imcsim.training import StopSpec, TrainingSpec
+
+T = TypeVar("T", bound=Spec)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Design(Spec):
-    """A network trained on a data set, and the chip that it is programmed on."""
+    """A network, trained on a data set unless `stop` gives it up, and the chip that it is programmed on."""
 
     dataset: str
     seed: int = limited(0, low=0, high=2**63 - 1)
     network: NetworkSpec
     training: TrainingSpec
     chip: ChipSpec
+    stop: StopSpec | None = None
 
     def problems(self) -> Iterable[Problem]:
         if self.dataset not in datasets.NAMES:
             remedy = did_you_mean(self.dataset, datasets.NAMES)
             yield Problem(("dataset",), "no such data set", given=f'"{self.dataset}"', remedy=remedy)
+        if self.stop is not None and self.stop.after_epochs >= self.training.epochs:
+            allowed = f"must be less than training.epochs = {self.training.epochs}"
+            remedy = "give an earlier epoch, or leave out [stop]"
+            yield Problem(("stop", "after_epochs"), allowed, str(self.stop.after_epochs), remedy)
         try:
             layer_specs(self.chip, self.network.activation, len(self.network.hidden) + 1)
         except SpecError as error:
             for problem in error.problems:
                 why = f'needed for the activation "{self.network.activation}": {problem.allowed}'
                 yield Problem(("chip", *problem.path), why, problem.given, problem.remedy)
+
+
+def cell_config(design: Design) -> Mapping[str, Any]:
+    """All that determines the results of a design, replicates and the model's version apart; JSON-able."""
+    return {**to_table(design), "dataset_sha256": datasets.load(design.dataset).sha256}
+
+
+def built(spec: type[T], table: Mapping[str, Any]) -> T:
+    """The spec that `table` describes; SpecError with all that is wrong with it."""
+    problems: list[Problem] = []
+    whole = build(spec, table, (), problems)
+    if whole is None:
+        raise SpecError(problems)
+    return whole

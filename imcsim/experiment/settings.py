@@ -9,14 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from imcsim.errors import Problem, SpecError
+from imcsim.experiment.written_grid import cap, fix, holders, put_values, swept_paths, thin
 from imcsim.specs.cells import ALTERNATIVES
 from imcsim.specs.chip import ChipSpec
 from imcsim.specs.codec import format_value, overlaid, parse_toml
 from imcsim.specs.library import is_path
 
 QUICK_EPOCHS = 10
-QUICK_VALUES = 3
 QUICK_TRAININGS = 2
+QUICK_CANDIDATES = 6  # enough for a second rung
 
 
 def parse_setting(text: str, problems: list[Problem]) -> tuple[tuple[str, ...], Any] | None:
@@ -28,6 +29,8 @@ def parse_setting(text: str, problems: list[Problem]) -> tuple[tuple[str, ...], 
         return None
     if keys[0] == "grid" and len(keys) > 1:
         keys = ("grid", ".".join(keys[1:]).strip('"'))
+    if keys[:2] == ("tune", "over") and len(keys) > 2:
+        keys = ("tune", "over", ".".join(keys[2:]).strip('"'))
     try:
         (parsed,) = parse_toml(f"value = {value}").values()
     except (SpecError, ValueError):  # ValueError: more than one line
@@ -45,26 +48,21 @@ def apply_setting(table: dict[str, Any], keys: tuple[str, ...], value: Any, prob
     path = ".".join(keys)
     grid = table.get("grid")
     if isinstance(grid, dict):
-        if path in grid:
-            swept_values = grid[path] if isinstance(grid[path], list) else []
-            if isinstance(value, list) and all(isinstance(old, (int, float, str)) for old in swept_values):
+        if keys[0] == "grid" and len(keys) == 2:
+            if not put_values(grid, keys[1], value):
+                remedy = "edit its combinations, or set it to one value"
+                problems.append(Problem(keys, "is swept by a list of combinations", format_value(value), remedy))
+            return
+        if path in (swept := swept_paths(grid)):
+            if isinstance(value, list) and not isinstance(_example(grid, path), (list, dict)):
                 remedy = f"to sweep other values, set grid.{path}={format_value(value)}"
                 problems.append(Problem(keys, "must be one value", format_value(value), remedy))
             else:
-                grid[path] = [value]
+                fix(grid, path, value)
             return
-        unheard = [f"chip.cell.{other}" for other in ALTERNATIVES.get(keys[-1], ()) if keys[:-1] == ("chip", "cell")]
-        for swept in grid:
-            if swept in unheard:
-                remedy = f'set "grid.{swept}" itself'
-                problems.append(Problem(keys, f'would not be heard: the study sweeps "{swept}"', remedy=remedy))
-                return
-            if swept.startswith(path + ".") or path.startswith(swept + "."):
-                remedy = f'set "grid.{swept}" itself'
-                problems.append(
-                    Problem(keys, f'cannot be set: the study sweeps "{swept}"', format_value(value), remedy)
-                )
-                return
+        if (problem := _unheard(keys, value, swept)) is not None:
+            problems.append(problem)
+            return
     for key in keys[:-1]:
         inner = table.setdefault(key, {})
         if not isinstance(inner, dict):
@@ -75,6 +73,43 @@ def apply_setting(table: dict[str, Any], keys: tuple[str, ...], value: Any, prob
         for other in ALTERNATIVES.get(keys[-1], ()):
             table.pop(other, None)
     table[keys[-1]] = value
+
+
+def _example(grid: Mapping[str, Any], path: str) -> Any:
+    """One of the values that `path` is swept over, in whatever form it is given."""
+    holder = next(holder for holder in holders(grid) if path in holder.paths)
+    if holder.kind == "list":
+        return next(row[path] for row in holder.rows if path in row)
+    values = holder.table[path]
+    if isinstance(values, dict):
+        values = next(iter(values.values()), None)
+    return values[0] if isinstance(values, list) and values else None
+
+
+def _unheard(keys: tuple[str, ...], value: Any, swept: Sequence[str]) -> Problem | None:
+    """What is wrong with a setting beside what the study sweeps."""
+    path = ".".join(keys)
+    rivals = [f"chip.cell.{other}" for other in ALTERNATIVES.get(keys[-1], ()) if keys[:-1] == ("chip", "cell")]
+    for other in swept:
+        remedy = f'set "grid.{other}" itself'
+        if other in rivals:
+            return Problem(keys, f'would not be heard: the study sweeps "{other}"', remedy=remedy)
+        if other.startswith(path + ".") or path.startswith(other + "."):
+            return Problem(keys, f'cannot be set: the study sweeps "{other}"', format_value(value), remedy)
+    return None
+
+
+def check_settings(settings: Sequence[tuple[str, ...]], problems: list[Problem]) -> None:
+    """Add to `problems` the settings, by their keys, of which the last would silently undo another."""
+    paths = [".".join(keys[1:] if keys[0] == "grid" and len(keys) > 1 else keys) for keys in settings]
+    for place, path in enumerate(paths):
+        head, _, name = path.rpartition(".")
+        for other in paths[:place]:
+            other_head, _, other_name = other.rpartition(".")
+            rivals = other_name in ALTERNATIVES.get(name, ()) or name in ALTERNATIVES.get(other_name, ())
+            if rivals and head == other_head == "chip.cell":
+                told = f"cannot be set together with {other}: a cell has one of the two"
+                problems.append(Problem((path,), told, remedy="set one of them", source="--set"))
 
 
 def changed_chip(spec: ChipSpec, settings: Sequence[str]) -> ChipSpec:
@@ -94,11 +129,13 @@ def thin_out(table: dict[str, Any]) -> None:
     """Make the study small: what is malformed stays as it is, to be reported as ever."""
     if isinstance(table.get("name"), str):
         table["name"] += "-quick"
-    grid = table.get("grid")
-    if isinstance(grid, dict):
-        for path, values in grid.items():
-            if isinstance(values, list) and len(values) > QUICK_VALUES:
-                grid[path] = [values[0], values[len(values) // 2], values[-1]]
+    if isinstance(table.get("grid"), dict):
+        thin(table["grid"])
+        cap(table["grid"], "training.epochs", QUICK_EPOCHS)
+    variants = table.get("variants")
+    for changes in variants.values() if isinstance(variants, dict) else ():
+        if isinstance(changes, dict) and isinstance(changes.get("training"), dict):
+            _at_most(changes["training"], "epochs", QUICK_EPOCHS)
     replicates = table.setdefault("replicates", {})
     if isinstance(replicates, dict):
         _at_most(replicates, "trainings", QUICK_TRAININGS)
@@ -107,6 +144,15 @@ def thin_out(table: dict[str, Any]) -> None:
     if isinstance(table.setdefault("training", {}), dict):
         table["training"].setdefault("epochs", QUICK_EPOCHS)
         _at_most(table["training"], "epochs", QUICK_EPOCHS)
+    if isinstance(table.get("stop"), dict):
+        _at_most(table["stop"], "after_epochs", QUICK_EPOCHS - 1)
+    tune = table.get("tune")
+    if isinstance(tune, dict):
+        tune.setdefault("candidates", QUICK_CANDIDATES)
+        _at_most(tune, "candidates", QUICK_CANDIDATES)
+        _at_most(tune, "min_epochs", QUICK_EPOCHS)
+        for name in ("trainings", "dies", "reads"):
+            _at_most(tune, name, 1)
 
 
 def _at_most(table: dict[str, Any], key: str, most: int) -> None:
@@ -118,12 +164,14 @@ def attributed(problem: Problem, file: str, written: Mapping[str, Any], settings
     """The problem with its source: the setting that caused it, or the study file as it was written."""
     if problem.source:
         return problem
+    if "if" in problem.path:  # what a condition asks for is the file's alone
+        return problem.within(source=file)
     swept = problem.path[:1] == ("grid",) and len(problem.path) > 1
-    path = ".".join(problem.path[1:] if swept else problem.path)
+    path = problem.path[-1] if swept else ".".join(problem.path)
     in_file = _holds(written, problem.path)
     for keys in settings:
         set_path = ".".join(keys[1:] if keys[0] == "grid" and len(keys) > 1 else keys)
-        inside = path == set_path or path.startswith((set_path + ".", set_path + "[", f'"{set_path}"['))
+        inside = path == set_path or path.startswith((set_path + ".", set_path + "[", f'"{set_path}"'))
         # of what the file does not hold, a setting is the cause that goes through it or stands beside it
         beside = keys[:-1] == problem.path[:-1] and len(keys) > 1 and not swept
         if inside or (not in_file and (set_path.startswith(path + ".") or beside)):

@@ -6,32 +6,41 @@ import copy
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from imcsim import datasets
 from imcsim.errors import Problem, SpecError, did_you_mean
 from imcsim.experiment.design import Design
-from imcsim.experiment.grid import VARIANT, resolved_cell, swept_axes, value_at, variant_axis, variant_leaf
-from imcsim.experiment.settings import apply_setting, attributed, parse_setting, thin_out
+from imcsim.experiment.paths import value_at
+from imcsim.experiment.ranges import MAX_POINTS
+from imcsim.experiment.settings import apply_setting, attributed, check_settings, parse_setting, thin_out
+from imcsim.experiment.sweep import Sweep, read_sweep, resolved_cells
+from imcsim.experiment.tune import TuneSpec, Tuning, read_config, read_tuning, tuned_cells
+from imcsim.experiment.variants import variant_leaf
 from imcsim.network.mlp import NetworkSpec
 from imcsim.specs.chip import ChipSpec
 from imcsim.specs.codec import build, format_toml, format_value, overlaid, read_toml, to_table
+from imcsim.specs.fields import Spec
 from imcsim.specs.library import is_path, load, read_device
-from imcsim.study.plan import Axis, Plan, PlotSpec, Replicates, plot_problems
-from imcsim.training import TrainingSpec
+from imcsim.study.grid import axes_of, multiplied
+from imcsim.study.plan import Axis, Cell, Plan, PlotSpec, Replicates, plot_problems
+from imcsim.training import StopSpec, TrainingSpec
 
-SECTIONS = ("name", "dataset", "seed", "replicates", "network", "training", "chip", "variants", "grid", "plot")
+T = TypeVar("T", bound=Spec)
 
-MAX_POINTS = 2_000_000  # beyond it a plan no longer fits the memory of a laptop
+SECTIONS = (
+    *("name", "dataset", "seed", "replicates", "network", "training", "stop", "chip"),
+    *("variants", "grid", "tune", "plot"),
+)
 
 
 def read_study(path: Path, settings: Sequence[str] = (), *, quick: bool = False) -> Plan:
     """The plan of the study file at `path`, changed by settings "dotted.path=value" (a TOML value, or a bare word).
 
     A setting of a swept path puts that one value in place of the axis. `quick` thins the study out: at most 3 values
-    an axis, 2 trainings, 1 die and read, 10 epochs; the name gains "-quick". Raises SpecError with all problems.
+    an axis, 2 trainings, 1 die and read, 10 epochs, 6 candidates; the name gains "-quick". Raises SpecError with all
+    problems.
     """
     written = read_toml(path)
     table = copy.deepcopy(written)
@@ -39,18 +48,26 @@ def read_study(path: Path, settings: Sequence[str] = (), *, quick: bool = False)
     changes = [change for text in settings if (change := parse_setting(text, problems))]
     for keys, value in changes:
         apply_setting(table, keys, value, problems)
-        problems.extend(_unheard(table.get("variants"), keys))
+        problems.extend(_unheard(table.get("variants"), table.get("tune"), keys))
     if quick:
         thin_out(table)
-    plan = _plan(table, path.parent, problems)
+    check_settings([keys for keys, _ in changes], problems)
+    written_grid = written.get("grid")
+    changed = isinstance(written_grid, Mapping) and written_grid != table.get("grid")
+    plan = _plan(table, path.parent, problems, written_grid if changed else None)
     if problems or plan is None:
         set_paths = [keys for keys, _ in changes]
         raise SpecError(dict.fromkeys(attributed(problem, str(path), written, set_paths) for problem in problems))
     return plan
 
 
-def _unheard(variants: Any, keys: tuple[str, ...]) -> Iterator[Problem]:
-    """What is wrong with a setting of a path that variants set themselves."""
+def _unheard(variants: Any, tune: Any, keys: tuple[str, ...]) -> Iterator[Problem]:
+    """What is wrong with a setting of a path that variants set themselves, or that every cell tunes."""
+    over = tune.get("over") if isinstance(tune, Mapping) else None
+    for path in over if isinstance(over, Mapping) else ():
+        if variant_leaf({path: 0}, ".".join(keys)) is not None:
+            remedy = f"set tune.over.{path} itself"
+            yield Problem(keys, f'would not be heard: every cell tunes "{path}"', remedy=remedy)
     named = variants if isinstance(variants, Mapping) else {}
     deaf = [name for name, changes in named.items() if variant_leaf(changes, ".".join(keys)) is not None]
     if deaf:
@@ -58,7 +75,10 @@ def _unheard(variants: Any, keys: tuple[str, ...]) -> Iterator[Problem]:
         yield Problem(keys, f"would not be heard by the variants that set it themselves: {told}", remedy="edit them")
 
 
-def _plan(table: Mapping[str, Any], folder: Path, problems: list[Problem]) -> Plan | None:
+def _plan(
+    table: Mapping[str, Any], folder: Path, problems: list[Problem], written_grid: Mapping[str, Any] | None
+) -> Plan | None:
+    """The plan of the study in `table`; `written_grid` is what its grid was before settings changed it, if they did."""
     problems.extend(
         Problem((key,), f'unknown key "{key}"', remedy=did_you_mean(key, SECTIONS))
         for key in table
@@ -73,7 +93,8 @@ def _plan(table: Mapping[str, Any], folder: Path, problems: list[Problem]) -> Pl
         allowed = "must be letters, digits, dot, dash and underscore, as it names files"
         problems.append(Problem(("name",), allowed, given="" if name is None else format_value(name)))
     replicates = build(Replicates, sections["replicates"], ("replicates",), problems)
-    plot = _plot(table.get("plot"), problems)
+    plot = _optional(PlotSpec, "plot", table, problems)
+    stop = _optional(StopSpec, "stop", table, problems)
     device = _device(sections["chip"], folder, problems)
     own = {key: value for key, value in sections["chip"].items() if key != "device"}
     chip = overlaid(device, own, ("chip",), problems) if device else None
@@ -85,23 +106,45 @@ def _plan(table: Mapping[str, Any], folder: Path, problems: list[Problem]) -> Pl
         "network": network or NetworkSpec(hidden=(1,)),
         "training": training or TrainingSpec(),
     }
-    design = build(Design, {**{key: table[key] for key in ("dataset", "seed") if key in table}, **parts}, (), problems)
-    axes: list[Axis] = []
-    if isinstance(table.get("grid", {}), Mapping):
-        stand_in = design or Design(**{**parts, "dataset": datasets.NAMES[0], "network": NetworkSpec(hidden=())})
-        before = len(problems)
-        axes = variant_axis(sections["variants"], sections["grid"], stand_in, problems)
-        axes += swept_axes(sections["grid"], stand_in, sections["chip"], problems, needed=not axes)
-        if len(problems) == before:
-            problems.extend(plot_problems(plot, [axis.path for axis in axes]))
+    given = {key: table[key] for key in ("dataset", "seed") if key in table} | ({"stop": stop} if stop else {})
+    design = build(Design, {**given, **parts}, (), problems)
+    stand_in = design or Design(**{**parts, "dataset": datasets.NAMES[0], "network": NetworkSpec(hidden=())})
+    before = len(problems)
+    cell = sections["chip"].get("cell")
+    sweep = read_sweep(sections["grid"], sections["variants"], stand_in, cell, problems)
+    if not sweep.factors and len(problems) == before and isinstance(table.get("grid", {}), Mapping):
+        example = 'for one, "chip.adc.bits" = [4, 6, 8]'
+        problems.append(Problem(("grid",), "is empty: a study sweeps at least one path", remedy=example))
+    tuned = None
+    if "tune" in table:
+        swept = [path for block in sweep.blocks for path in block.paths]
+        tuned = read_tuning(table["tune"], stand_in, swept, sections["variants"], problems)
+    if len(problems) > before:
+        return None
+    repeats = math.prod(to_table(replicates).values()) if replicates else 1
+    product = multiplied(sweep.factors, MAX_POINTS // repeats)
+    if not product.whole:
+        most = repeats * math.prod(len(factor.combinations) for factor in sweep.factors)
+        told, remedy = f"at most {MAX_POINTS} points a study", "sweep fewer values, or repeat them less"
+        problems.append(Problem(("replicates",), told, f"{most} points", remedy))
+        return None
+    unmet = sweep.never_met(product)
+    if unmet and written_grid is not None:  # of the conditions, only the file's own mistakes are mistakes
+        written = read_sweep(written_grid, sections["variants"], stand_in, cell, [])
+        never = written.never_met(multiplied(written.factors, MAX_POINTS))
+        unmet = [one for one in unmet if any((one.path, one.given) == (p.path, p.given) for p in never)]
+    problems.extend(unmet)
+    sweep = sweep.without_idle(product)
+    axes = axes_of(sweep.factors)
+    problems.extend(plot_problems(plot, [axis.path for axis in axes]))
     if problems or design is None or replicates is None:
         return None
-    points = math.prod([len(axis.values) for axis in axes] + list(to_table(replicates).values()))
-    if points > MAX_POINTS:
-        remedy = "sweep fewer values, or repeat them less"
-        problems.append(Problem(("replicates",), f"at most {MAX_POINTS} points a study", f"{points} points", remedy))
+    cells = resolved_cells(sweep, product.cells, design, problems)
+    if problems:
         return None
-    return _assembled(str(name), {**table, **sections}, folder, design, axes, replicates, plot, problems)
+    return _assembled(
+        str(name), {**table, **sections}, folder, design, sweep, axes, cells, replicates, plot, tuned, problems
+    )
 
 
 def _assembled(
@@ -109,71 +152,89 @@ def _assembled(
     table: Mapping[str, Any],
     folder: Path,
     design: Design,
+    sweep: Sweep,
     axes: Sequence[Axis],
+    cells: Sequence[Cell],
     replicates: Replicates,
     plot: PlotSpec | None,
+    tuned: tuple[TuneSpec, Mapping[str, Sequence[Any]]] | None,
     problems: list[Problem],
 ) -> Plan | None:
-    cells = [
-        resolved_cell(design, table["variants"], axes, index, problems)
-        for index in product(*(range(len(axis.values)) for axis in axes))
-    ]
-    if problems:
-        problems[:] = dict.fromkeys(problems)  # many cells may share one
-        return None
+    space: Mapping[str, Sequence[Any]] = {}
+    notes = []
     data = datasets.load(design.dataset)
+    if tuned:
+        spec, space = tuned
+        tuning = Tuning(spec, space, design.seed)
+        of_any, _ = read_config(cells[0].config)  # the budget is the same in all
+        notes.append(f"tuned over {', '.join(space)}: {tuning.budget(of_any, len(data.for_tuning.x_test))}")
+        cells = tuned_cells(cells, tuning, problems)
+        if problems:
+            return None
     described = {
         "name": name,
         **to_table(design),
         "replicates": to_table(replicates),
         **({"variants": table["variants"]} if table["variants"] else {}),
-        "grid": {axis.path: list(axis.values) for axis in axes if axis.path != VARIANT},
+        "grid": sweep.described,
+        **({"tune": {**to_table(tuned[0]), "over": dict(space)}} if tuned else {}),
         **({"plot": to_table(plot)} if plot else {}),
     }
     # of a device's path only the name, so that the text is the same wherever the file lies
-    chip = {"device": Path(table["chip"]["device"]).name, **_without_set_aside(design, axes)}
+    chip = {"device": Path(table["chip"]["device"]).name, **_without_set_aside(design, sweep)}
     try:
         return Plan(
             name=name,
             config=described,
             toml=format_toml({**described, "chip": chip}),
             axes=tuple(axes),
-            cells=tuple(cell for cell in cells if cell is not None),
+            cells=tuple(cells),
             replicates=replicates,
             dataset_sha256=data.sha256,
             chance=1.0 / data.classes,
+            test_samples=len(data.y_test),
             plot=plot,
-            warnings=tuple(_outside_valid(table["chip"]["device"], folder, design, axes)),
+            tuned=tuple(space),
+            notes=tuple(notes),
+            warnings=tuple(_outside_valid(table["chip"]["device"], folder, design, sweep, axes)),
         )
     except SpecError as error:
         problems.extend(error.problems)
         return None
 
 
-def _outside_valid(device: str, folder: Path, design: Design, axes: Sequence[Axis]) -> Iterator[str]:
+def _outside_valid(device: str, folder: Path, design: Design, sweep: Sweep, axes: Sequence[Axis]) -> Iterator[str]:
     """A sentence for each number of the chip that leaves the range in which the device model believes it."""
     notes = read_device(folder / device if is_path(device) else device).notes
     swept = {axis.path: axis.values for axis in axes}
-    for path, note in notes.items():
-        values = swept.get(f"chip.{path}", [value_at(design.chip, path)])
+    everywhere = _swept_everywhere(sweep)
+    for name, note in notes.items():
+        path = f"chip.{name}"
+        values = [*swept.get(path, ()), *(() if path in everywhere else (value_at(design, path),))]
         out = [
             v for v in values if note.valid and isinstance(v, (int, float)) and not note.valid[0] <= v <= note.valid[1]
         ]
         if out and note.valid:
             low, high = note.valid
             shown = ", ".join(f"{value:g}" for value in out)
-            yield f"chip.{path} = {shown} lies outside {low:g} to {high:g} {note.unit}, where {device} is believed"
+            unit = "" if note.unit == "1" else f" {note.unit}"
+            yield f"{path} = {shown} lies outside {low:g} to {high:g}{unit}, where {device} is believed"
 
 
-def _without_set_aside(design: Design, axes: Sequence[Axis]) -> dict[str, Any]:
-    """The chip's table without the fields of the cell that a swept one sets aside."""
+def _without_set_aside(design: Design, sweep: Sweep) -> dict[str, Any]:
+    """The chip's table without the fields of the cell that one swept in every cell of the grid sets aside."""
     chip = to_table(design.chip)
-    for axis in axes:
-        head, _, name = axis.path.rpartition(".")
+    for path in sorted(_swept_everywhere(sweep)):
+        head, _, name = path.rpartition(".")
         if head == "chip.cell":
             for other in design.chip.cell.overriding(name, None):
                 chip["cell"].pop(other, None)
     return chip
+
+
+def _swept_everywhere(sweep: Sweep) -> set[str]:
+    """The paths of which every cell of the grid has a value of its own."""
+    return {path for factor in sweep.factors for path in factor.everywhere}
 
 
 def _device(table: Mapping[str, Any], folder: Path, problems: list[Problem]) -> ChipSpec | None:
@@ -192,10 +253,11 @@ def _device(table: Mapping[str, Any], folder: Path, problems: list[Problem]) -> 
         return None
 
 
-def _plot(table: Any, problems: list[Problem]) -> PlotSpec | None:
-    if table is None:
+def _optional(spec: type[T], key: str, table: Mapping[str, Any], problems: list[Problem]) -> T | None:
+    """The section `key`; None where the study has none, or it is wrong."""
+    if key not in table:
         return None
-    if not isinstance(table, Mapping):
-        problems.append(Problem(("plot",), "must be a table", given=format_value(table)))
+    if not isinstance(table[key], Mapping):
+        problems.append(Problem((key,), "must be a table", given=format_value(table[key])))
         return None
-    return build(PlotSpec, table, ("plot",), problems)
+    return build(spec, table[key], (key,), problems)

@@ -104,6 +104,7 @@ def layer_specs(spec: ChipSpec, activation: str, layers: int) -> tuple[ChipSpec,
 
     Raises SpecError where the design has no signed inputs and the activation needs them.
     """
-    if layers == 1:
-        return (spec,)
-    return (spec, *[spec.replace("dac.signed", ACTIVATIONS[activation].signed)] * (layers - 1))
+    signed = ACTIVATIONS[activation].signed
+    if layers == 1 or spec.dac.signed == signed:
+        return (spec,) * layers
+    return (spec, *[spec.replace("dac.signed", signed)] * (layers - 1))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import tomllib
+import types
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -66,14 +67,20 @@ def _inside(value: Any) -> list[Any]:
     return list(value.values()) if isinstance(value, dict) else list(value)
 
 
-def build(cls: type[T], table: Mapping[str, Any], path: tuple[str, ...], problems: list[Problem]) -> T | None:
+def build(
+    cls: type[T],
+    table: Mapping[str, Any],
+    path: tuple[str, ...],
+    problems: list[Problem],
+    kept: Mapping[str, Any] = types.MappingProxyType({}),
+) -> T | None:
     """The spec that `table` describes, or None, having added to `problems` all that is wrong with it.
 
-    `path` is where the table stands, for the messages.
+    `path` is where the table stands, for the messages. `kept` are the values of other fields, known to be sound.
     """
     before = len(problems)
     fields = {field.name: field for field in fields_of(cls)}
-    values: dict[str, Any] = {}
+    values = dict(kept)
     for key, value in table.items():
         if key == "kind" and kind_of(cls):
             continue
@@ -82,7 +89,7 @@ def build(cls: type[T], table: Mapping[str, Any], path: tuple[str, ...], problem
             continue
         values[key] = _value(fields[key], value, (*path, key), problems)
     for name, field in fields.items():
-        if name not in table and field.required:
+        if name not in table and name not in kept and field.required:
             problems.append(Problem((*path, name), f"is missing; {field.describe()}"))
     if len(problems) > before:
         return None
@@ -119,30 +126,32 @@ def overlaid(spec: T, changes: Mapping[str, Any], path: tuple[str, ...], problem
     """
     before = len(problems)
     fields = {field.name: field for field in fields_of(type(spec))}
-    table = to_table(spec)
+    kept = {name: getattr(spec, name) for name in fields if name not in changes}
+    table = dict(changes)
     for key, value in changes.items():
         field = fields.get(key)
         if field is not None and field.specs and isinstance(value, Mapping):
             current = getattr(spec, key)
-            # without a kind it stays what it is, if that has such fields
-            stays = value.keys() <= {inner.name for inner in fields_of(type(current))}
-            kind = kind_of(type(current)) if stays else DEFAULT_KINDS.get(key, kind_of(type(current)))
-            named = {"kind": kind, **value}
-            cls = choose(field, named, (*path, key), problems)
-            built = None
-            if cls is type(current):
-                inner = {name: item for name, item in value.items() if name != "kind" or not kind_of(cls)}
-                built = overlaid(current, inner, (*path, key), problems)
-            elif cls is not None:
-                built = build(cls, value, (*path, key), problems)
-            table[key] = built or current
+            table[key] = component(field, current, value, (*path, key), problems) or current
         else:
             for name in spec.overriding(key, value):
-                if name not in changes:
-                    table.pop(name, None)
-            table[key] = value
-    whole = build(type(spec), table, path, problems)
+                kept.pop(name, None)
+    whole = build(type(spec), table, path, problems, kept)
     return whole if len(problems) == before else None
+
+
+def component(
+    field: Field, current: Spec, changes: Mapping[str, Any], path: tuple[str, ...], problems: list[Problem]
+) -> Spec | None:
+    """The component `current`, which `field` holds, with the table `changes` laid over it as `overlaid` says."""
+    # without a kind it stays what it is, if that has such fields
+    stays = changes.keys() <= {inner.name for inner in fields_of(type(current))}
+    kind = kind_of(type(current)) if stays else DEFAULT_KINDS.get(field.name, kind_of(type(current)))
+    cls = choose(field, {"kind": kind, **changes}, path, problems)
+    if cls is type(current):
+        inner = {name: item for name, item in changes.items() if name != "kind" or not kind_of(cls)}
+        return overlaid(current, inner, path, problems)
+    return build(cls, changes, path, problems) if cls is not None else None
 
 
 def overlay(spec: T, changes: Mapping[str, Any]) -> T:
@@ -196,15 +205,26 @@ class InlineTable(dict[str, Any]):
     """A table that the text holds in one line."""
 
 
-def format_toml(table: Mapping[str, Any], path: tuple[str, ...] = ()) -> str:
-    """The TOML text of nested tables, plain values first."""
+class Blocks(list[Any]):
+    """Tables that the text holds one below the other, each under its own [[head]]."""
+
+
+def format_toml(table: Mapping[str, Any], path: tuple[str, ...] = (), *, item: bool = False) -> str:
+    """The TOML text of nested tables, plain values first; an `item` is one of several tables of the same path."""
     blocks = {
-        key: value for key, value in table.items() if isinstance(value, Mapping) and not isinstance(value, InlineTable)
+        key: value
+        for key, value in table.items()
+        if (isinstance(value, Mapping) and not isinstance(value, InlineTable)) or (isinstance(value, Blocks) and value)
     }
     lines = [f"{format_key(key)} = {format_value(value)}" for key, value in table.items() if key not in blocks]
-    head = [f"[{'.'.join(format_key(part) for part in path)}]"] if path and (lines or not table) else []
+    name = ".".join(format_key(part) for part in path)
+    head = [f"[[{name}]]"] if item else [f"[{name}]"] if path and (lines or not table) else []
     texts = ["\n".join([*head, *lines])] if head or lines else []
-    texts += [format_toml(value, (*path, key)).rstrip("\n") for key, value in blocks.items()]
+    for key, value in blocks.items():
+        if isinstance(value, Blocks):
+            texts += [format_toml(one, (*path, key), item=True).rstrip("\n") for one in value]
+        else:
+            texts.append(format_toml(value, (*path, key)).rstrip("\n"))
     return "\n\n".join(texts) + "\n"
 
 

@@ -6,9 +6,10 @@ import dataclasses
 import functools
 import math
 import numbers
+import sys
 import types
 import typing
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Literal, Self
 
 from imcsim.errors import Problem, SpecError, did_you_mean
@@ -86,11 +87,11 @@ class Field:
     default: Any
     required: bool
 
-    @property
+    @functools.cached_property
     def optional(self) -> bool:
         return type(None) in _members(self.type)
 
-    @property
+    @functools.cached_property
     def specs(self) -> tuple[type[Spec], ...]:
         """The spec classes that this field may hold; empty for a plain value."""
         return tuple(member for member in _members(self.type) if isinstance(member, type) and issubclass(member, Spec))
@@ -103,7 +104,11 @@ class Field:
             if isinstance(value, self.specs):
                 return value, None
             return value, Problem((), "must be " + " or ".join(s.__name__ for s in self.specs), given=_text(value))
-        converted = _convert(self._plain_type, value, self.limits)
+        # what most fields of most specs hold, ahead of what is not cheap
+        sound_float = type(value) is float is self.plain_type and self._low <= value <= self._high
+        if sound_float or (isinstance(value, str) and value in self._choices):
+            return value, None
+        converted = _convert(self.plain_type, value, self.limits)
         if converted is _WRONG:
             return value, Problem((), self.describe(), given=_text(value))
         return converted, None
@@ -112,10 +117,23 @@ class Field:
         """In words, what this field takes: "must be an integer from 1 to 16"."""
         if self.specs:
             return "must be a table"
-        return f"must be {_noun(self._plain_type, self.limits)}"
+        return f"must be {_noun(self.plain_type, self.limits)}"
 
-    @property
-    def _plain_type(self) -> Any:
+    @functools.cached_property
+    def _low(self) -> float:
+        return -sys.float_info.max if self.limits.low is None else self.limits.low
+
+    @functools.cached_property
+    def _high(self) -> float:
+        return sys.float_info.max if self.limits.high is None else self.limits.high
+
+    @functools.cached_property
+    def _choices(self) -> tuple[str, ...]:
+        return typing.get_args(self.plain_type) if typing.get_origin(self.plain_type) is Literal else ()
+
+    @functools.cached_property
+    def plain_type(self) -> Any:
+        """The type of what it holds, where that is one."""
         return next(member for member in _members(self.type) if member is not type(None))
 
 
@@ -124,7 +142,7 @@ def fields_of(cls: type[Spec]) -> tuple[Field, ...]:
     return _fields_of(cls)  # type: ignore[arg-type]  # mypy takes the class for one of its instances
 
 
-@functools.cache
+@functools.cache  # studies ask for each of their cells
 def _fields_of(cls: Any) -> tuple[Field, ...]:
     hints = typing.get_type_hints(cls)
     return tuple(
@@ -141,6 +159,11 @@ def _fields_of(cls: Any) -> tuple[Field, ...]:
 
 def kind_of(cls: type[Spec]) -> str:
     """The name by which a TOML file calls a spec class that is one of several; "" for one that stands alone."""
+    return _kind_of(cls)  # type: ignore[arg-type]  # as above
+
+
+@functools.cache
+def _kind_of(cls: Any) -> str:
     if any(field.name == "kind" for field in fields_of(cls)):
         return ""  # a field like any other
     kind: str = getattr(cls, "kind", "")
@@ -168,6 +191,9 @@ def _bound(limit: float) -> str:
 
 _WRONG = object()
 
+_origin: Callable[[Any], Any] = functools.cache(typing.get_origin)
+_arguments: Callable[[Any], tuple[Any, ...]] = functools.cache(typing.get_args)
+
 
 def _members(kind: Any) -> tuple[Any, ...]:
     return (
@@ -178,12 +204,13 @@ def _members(kind: Any) -> tuple[Any, ...]:
 
 
 def _convert(kind: Any, value: Any, limits: Limits) -> Any:
-    if typing.get_origin(kind) is Literal:
-        return value if isinstance(value, str) and value in typing.get_args(kind) else _WRONG
-    if typing.get_origin(kind) is tuple:
+    origin = _origin(kind)
+    if origin is Literal:
+        return value if isinstance(value, str) and value in _arguments(kind) else _WRONG
+    if origin is tuple:
         if not isinstance(value, (list, tuple)):
             return _WRONG
-        items = tuple(_convert(typing.get_args(kind)[0], item, limits) for item in value)
+        items = tuple(_convert(_arguments(kind)[0], item, limits) for item in value)
         return _WRONG if _WRONG in items else items
     if kind in (bool, str):
         return value if isinstance(value, kind) else _WRONG

@@ -1,59 +1,53 @@
-"""failures.jsonl: what went wrong in the calls that failed, one line each, until their points succeed."""
+"""failures.jsonl: what went wrong with the points that failed, one line each, until they succeed."""
 
 from __future__ import annotations
 
 import json
-import traceback
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 from imcsim.study.canonical import canonical_json
 from imcsim.study.store import write_atomic
+from imcsim.study.work import Failure
 
 
 class Failures:
-    """The failures recorded in `folder`, those of earlier runs included; the file follows every change."""
+    """The failures of these `points` recorded in `folder`, those of earlier runs included."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, points: Collection[str]) -> None:
         self._path = folder / "failures.jsonl"
-        self._records: list[dict[str, Any]] = []
+        self._records: dict[str, dict[str, Any]] = {}
         try:
-            lines = self._path.read_text(encoding="utf-8").splitlines()
-            self._records = [{**json.loads(line), "points": list(json.loads(line)["points"])} for line in lines]
+            for line in self._path.read_text(encoding="utf-8").splitlines():
+                record = json.loads(line)
+                if record["point"] in points:
+                    self._records[record["point"]] = dict(record)
         except FileNotFoundError:
             pass
         except (ValueError, TypeError, KeyError):
             # damaged, and no loss: its points have no results either, so that they are tried again
-            self._path.unlink()
+            self._records = {}
 
     @property
     def ids(self) -> frozenset[str]:
         """The ids of the points that failed."""
-        return frozenset(id_ for record in self._records for id_ in record["points"])
+        return frozenset(self._records)
 
-    def add(self, points: Sequence[str], error: Exception, at: dict[str, Any]) -> None:
-        """Record that `points` failed with `error`; `at` tells a reader which they are."""
-        record = {
-            "points": list(points),
-            "at": at,
-            "error": f"{type(error).__name__}: {error}",
-            "traceback": "".join(traceback.format_exception(error)),
-        }
-        self._replace([*self._apart_from(points), record])
+    def add(self, point: str, failure: Failure, at: Mapping[str, Any]) -> None:
+        """Record that `point` failed; `at` tells a reader which it is."""
+        self._records[point] = {"point": point, "at": dict(at), **failure._asdict()}
 
     def settle(self, points: Collection[str]) -> None:
         """Forget the failures of `points`, which have succeeded since."""
-        self._replace(self._apart_from(points))
+        for point in self._records.keys() & set(points):
+            del self._records[point]
 
-    def _apart_from(self, points: Collection[str]) -> list[dict[str, Any]]:
-        return [record for record in self._records if not set(record["points"]) <= set(points)]
-
-    def _replace(self, records: list[dict[str, Any]]) -> None:
-        if records == self._records:
+    def save(self) -> None:
+        """Let the file follow; where nothing has failed there is none."""
+        if not self._records:
+            self._path.unlink(missing_ok=True)
             return
-        self._records = records
-        if records:
-            write_atomic(self._path, "".join(f"{canonical_json(record)}\n" for record in records).encode())
-        else:
-            self._path.unlink()
+        data = "".join(f"{canonical_json(record)}\n" for record in self._records.values()).encode()
+        if not self._path.exists() or self._path.read_bytes() != data:
+            write_atomic(self._path, data)

@@ -1,7 +1,8 @@
 """study.h5: the results of a study in one file, the same to the bit whenever plan and results are the same.
 
-A file of netCDF-4's dimension scales, which xarray opens as it is: one `point` dimension in the root group, the same
-numbers as a cube in the group `cube`. No times, hosts or paths, no compression, whose output varies with the library.
+A file of netCDF-4's dimension scales, which xarray opens as it is: one `point` dimension in the root group and, where
+the grid is a full product, the same numbers as a cube in the group `cube`. No times, hosts or paths, no compression,
+whose output varies with the library.
 """
 
 from __future__ import annotations
@@ -15,15 +16,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imcsim.study.canonical import canonical_json, digest
-from imcsim.study.plan import Plan
+from imcsim.study.plan import Plan, column
+from imcsim.study.store import Values
 from imcsim.version import MODEL_VERSION, __version__
 
 if TYPE_CHECKING:
     import h5py
 
 FORMAT = "imcsim-study"
-FORMAT_VERSION = 1
-MISSING, OK, FAILED = 0, 1, 2
+FORMAT_VERSION = 2
+MISSING, OK, FAILED, STOPPED = 0, 1, 2, 3
 
 _REPLICATES = {"training": "training replicate", "die": "die replicate", "read": "read replicate"}
 _RESULTS: dict[str, dict[str, Any]] = {
@@ -32,13 +34,13 @@ _RESULTS: dict[str, dict[str, Any]] = {
     "status": {
         "long_name": "what became of the point",
         "units": "1",
-        "flag_values": np.array([MISSING, OK, FAILED], dtype=np.uint8),
-        "flag_meanings": "missing ok failed",
+        "flag_values": np.array([MISSING, OK, FAILED, STOPPED], dtype=np.uint8),
+        "flag_meanings": "missing ok failed stopped_early",
     },
 }
 
 
-def study_file(plan: Plan, results: Mapping[str, Mapping[str, float]], failed: Collection[str]) -> bytes:
+def study_file(plan: Plan, results: Mapping[str, Values], failed: Collection[str]) -> bytes:
     """The bytes of study.h5: `results` by point id, `failed` the ids of the points that raised an error."""
     import h5py
 
@@ -47,7 +49,8 @@ def study_file(plan: Plan, results: Mapping[str, Mapping[str, float]], failed: C
     with h5py.File("study.h5", "w", driver="core", backing_store=False, libver="earliest") as file:
         file.attrs.update(_attributes(plan))
         _write_points(file, plan, columns)
-        _write_cube(file.create_group("cube"), plan, columns)
+        if plan.is_product:
+            _write_cube(file.create_group("cube"), plan, columns)
         file.flush()
         image: bytes = file.id.get_file_image()
     return image + _seal(image)
@@ -67,17 +70,27 @@ def _seal(image: bytes) -> bytes:
 SEAL_BYTES = len(_seal(b""))
 
 
-def _columns(
-    plan: Plan, results: Mapping[str, Mapping[str, float]], failed: Collection[str]
-) -> dict[str, NDArray[Any]]:
-    """Accuracy, float accuracy and status of every point, each (points,)."""
-    ids = [point.id for point in plan.points]
+def _columns(plan: Plan, results: Mapping[str, Values], failed: Collection[str]) -> dict[str, NDArray[Any]]:
+    """What every point has beside its coordinates, each (points,)."""
+    found = [results.get(point.id) for point in plan.points]
     columns: dict[str, NDArray[Any]] = {
-        name: np.array([results[id_][name] if id_ in results else np.nan for id_ in ids], dtype=np.float64)
+        name: np.array([np.nan if values is None else values[name] for values in found], dtype=np.float64)
         for name in ("accuracy", "accuracy_float")
     }
-    status = [OK if id_ in results else FAILED if id_ in failed else MISSING for id_ in ids]
-    return columns | {"status": np.array(status, dtype=np.uint8)}
+    status = [
+        (STOPPED if values.get("stopped") else OK) if values is not None else FAILED if point.id in failed else MISSING
+        for point, values in zip(plan.points, found, strict=True)
+    ]
+    columns["status"] = np.array(status, dtype=np.uint8)
+    for path in plan.tuned:
+        chosen = [None if values is None else values["tuned"][path] for values in found]
+        columns[tuned_name(path)] = column(chosen)
+    return columns
+
+
+def tuned_name(path: str) -> str:
+    """The column of the values that tuning found for `path`."""
+    return f"tuned {path}"
 
 
 def _attributes(plan: Plan) -> dict[str, Any]:
@@ -92,45 +105,51 @@ def _attributes(plan: Plan) -> dict[str, Any]:
         "imcsim_version": __version__,
         "model_version": MODEL_VERSION,
         "chance": plan.chance,
+        "test_samples": plan.test_samples,
         "swept": json.dumps([axis.path for axis in plan.axes]),
+        "tuned": json.dumps(plan.tuned),
         "plot": "" if plan.plot is None else canonical_json(vars(plan.plot)),
     }
 
 
 def _write_points(group: h5py.Group, plan: Plan, columns: Mapping[str, NDArray[Any]]) -> None:
     """The root group: every variable along `point`, each with all coordinates in CF's attribute."""
-    coordinates = _coordinates(plan)
-    scale = _write(group, "point", np.arange(len(plan.points), dtype=np.int64), {"long_name": "point, in C order"})
+    scale = _write(group, "point", np.arange(len(plan.points), dtype=np.int64), {"long_name": "point, in study order"})
     scale.make_scale("point")
-    everywhere = np.indices(plan.shape)
-    for (name, (values, attributes)), place in zip(coordinates.items(), everywhere, strict=True):
-        _write(group, name, values[place.ravel()], attributes).dims[0].attach_scale(scale)
+    cells = np.array([point.cell for point in plan.points])
+    coordinates: dict[str, tuple[NDArray[Any], dict[str, Any]]] = {}
+    for axis in plan.axes:
+        values = column([cell.coordinates.get(axis.path) for cell in plan.cells])
+        coordinates[axis.path] = values[cells], {"long_name": axis.path}
+    for name, long_name in _REPLICATES.items():
+        numbers = np.array([getattr(point, name) for point in plan.points], dtype=np.int32)
+        coordinates[name] = numbers, {"long_name": long_name, "units": "1"}
+    for name, (values, attributes) in coordinates.items():
+        _write(group, name, values, attributes).dims[0].attach_scale(scale)
     for name, values in columns.items():
-        attributes = {**_RESULTS[name], "coordinates": " ".join(coordinates)}
+        attributes = {**_described(name), "coordinates": " ".join(coordinates)}
         _write(group, name, values, attributes).dims[0].attach_scale(scale)
 
 
 def _write_cube(group: h5py.Group, plan: Plan, columns: Mapping[str, NDArray[Any]]) -> None:
     """The group `cube`: the same numbers with a named dimension for each axis, training, die and read."""
+    count = plan.replicates
+    dimensions = {axis.path: (axis.coordinates(), {"long_name": axis.path}) for axis in plan.axes}
+    for (name, long_name), n in zip(_REPLICATES.items(), (count.trainings, count.dies, count.reads), strict=True):
+        dimensions[name] = np.arange(n, dtype=np.int32), {"long_name": long_name, "units": "1"}
     scales = []
-    for name, (values, attributes) in _coordinates(plan).items():
+    for name, (values, attributes) in dimensions.items():
         scales.append(_write(group, name, values, attributes))
         scales[-1].make_scale(name)
+    shape = tuple(len(values) for values, _ in dimensions.values())
     for name, values in columns.items():
-        variable = _write(group, name, values.reshape(plan.shape), _RESULTS[name])
+        variable = _write(group, name, values.reshape(shape), _described(name))
         for dimension, scale in zip(variable.dims, scales, strict=True):
             dimension.attach_scale(scale)
 
 
-def _coordinates(plan: Plan) -> dict[str, tuple[NDArray[Any], dict[str, Any]]]:
-    """Values and attributes of each dimension of the cube, in order."""
-    swept = {axis.path: (axis.coordinates(), {"long_name": axis.path}) for axis in plan.axes}
-    counts = zip(_REPLICATES.items(), plan.shape[-3:], strict=True)
-    replicates = {
-        name: (np.arange(count, dtype=np.int32), {"long_name": long_name, "units": "1"})
-        for (name, long_name), count in counts
-    }
-    return {**swept, **replicates}
+def _described(name: str) -> dict[str, Any]:
+    return _RESULTS.get(name, {"long_name": name})
 
 
 def _write(group: h5py.Group, name: str, values: NDArray[Any], attributes: Mapping[str, Any]) -> h5py.Dataset:

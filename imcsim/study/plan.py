@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import functools
+import hashlib
+import itertools
+import json
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
@@ -57,30 +61,48 @@ class Axis:
         if not self.values:
             raise SpecError.of(("grid", self.path), "needs at least one value", given="[]")
         labels = self.coordinates().tolist()
-        twice = next((label for label in labels if labels.count(label) > 1), None)
-        if twice is not None:
+        if len(set(labels)) < len(labels):
+            twice = next(label for label, count in Counter(labels).items() if count > 1)
             raise SpecError.of(("grid", self.path), f"has a value twice: {twice}")
 
     def coordinates(self) -> NDArray[Any]:
         """The values as a column (n,): int64, float64, or a text for each."""
-        if all(_is_number(value) for value in self.values):
-            whole = all(isinstance(value, int) for value in self.values)
-            return np.array(self.values, dtype=np.int64 if whole else np.float64)
-        labels = [_label(value) for value in self.values]
-        if len(set(labels)) < len(labels):  # the text "6" beside the number 6
-            labels = [canonical_json(value) for value in self.values]
-        return np.array(labels, dtype=np.str_)
+        return column(self.values)
+
+
+def column(values: Sequence[Any]) -> NDArray[Any]:
+    """Values of a path as a column (n,): int64, float64, or a text for each; None, where it has none, is NaN or ""."""
+    given = [value for value in values if value is not None]
+    if all(_is_number(value) for value in given):
+        whole = len(given) == len(values) and all(isinstance(value, int) for value in given)
+        return np.array([np.nan if v is None else v for v in values], dtype=np.int64 if whole else np.float64)
+    labels = ["" if value is None else _label(value) for value in values]
+    if len(set(labels)) < len({canonical_json(value) for value in values}):  # the text "6" beside the number 6
+        labels = ["" if value is None else canonical_json(value) for value in values]
+    return np.array(labels, dtype=np.str_)
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One combination of the swept values: its position on each axis, and all that determines its results.
+    """One cell of the grid: the swept values that apply to it, by path, and all that determines its results.
 
-    `config` is JSON-able and leaves out the replicates alone.
+    `text` is the canonical JSON of the configuration, which leaves out the replicates alone. It is kept as text: the
+    configurations of a hundred thousand cells are gigabytes of tables.
     """
 
-    index: tuple[int, ...]
-    config: Mapping[str, Any]
+    coordinates: Mapping[str, Any]
+    text: str
+
+    @classmethod
+    def of(cls, coordinates: Mapping[str, Any], config: Mapping[str, Any]) -> Cell:
+        """The cell at `coordinates` whose results `config` determines."""
+        return cls(coordinates, canonical_json(config))
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """The configuration as a table."""
+        table: Mapping[str, Any] = json.loads(self.text)
+        return table
 
 
 def plot_problems(plot: PlotSpec | None, paths: Sequence[str]) -> Iterable[Problem]:
@@ -92,6 +114,32 @@ def plot_problems(plot: PlotSpec | None, paths: Sequence[str]) -> Iterable[Probl
             yield Problem(("plot", key), "must be a swept path", f'"{shown}"', did_you_mean(shown, paths))
     if plot.x == plot.series:
         yield Problem(("plot", "series"), "must differ from x", f'"{plot.series}"', "leave it out")
+
+
+def _unplottable(plot: PlotSpec | None, cells: Sequence[Cell]) -> Iterable[Problem]:
+    """What is wrong with a plot of these cells, along paths that are swept."""
+    lacking = False
+    for key, path in (("x", plot.x), ("series", plot.series)) if plot is not None else ():
+        if path is not None and any(path not in cell.coordinates for cell in cells):
+            lacking = True
+            told, remedy = "must be swept in every cell of the grid", "this one is there in some of them only"
+            yield Problem(("plot", key), told, f'"{path}"', remedy)
+    if plot is not None and not lacking and _is_scattered(plot, cells):
+        told = "every cell would have a figure to itself, since other paths change wherever this one does"
+        yield Problem(("plot", "x"), told, f'"{plot.x}"', "plot a path that sets the others, or sweep this one apart")
+
+
+def _is_scattered(plot: PlotSpec, cells: Sequence[Cell]) -> bool:
+    """Whether x has several values, and still no two cells agree in all that a figure holds fixed."""
+
+    def different(*paths: str) -> int:
+        return len({tuple(repr(cell.coordinates.get(path)) for path in paths) for cell in cells})
+
+    kept = [plot.x] if plot.series is None else [plot.x, plot.series]
+    others = dict.fromkeys(path for cell in cells for path in cell.coordinates if path not in kept)
+    shown = different(*kept)
+    fixed = [path for path in others if different(*kept, path) > shown]  # the rest is linked to what is shown
+    return different(plot.x) > 1 and different(*fixed) == len(cells)
 
 
 class Point(NamedTuple):
@@ -106,7 +154,12 @@ class Point(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """A study, ready to run. `cells` is the full product of `axes` in C order; `chance` the accuracy of guessing."""
+    """A study, ready to run: its `cells`, each repeated as `replicates` say.
+
+    `axes` are the swept paths with their different values; a cell need not have a value of every axis. `tuned` are the
+    paths whose value each cell finds by itself. `chance` is the accuracy of guessing, `test_samples` are how many an
+    accuracy is counted over.
+    """
 
     name: str
     config: Mapping[str, Any]
@@ -116,33 +169,45 @@ class Plan:
     replicates: Replicates
     dataset_sha256: str
     chance: float
+    test_samples: int
     plot: PlotSpec | None
+    tuned: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()  # what it spends beside its points
     warnings: tuple[str, ...] = ()  # what whoever runs it should know
 
     def __post_init__(self) -> None:
         if found := list(self._problems()):
             raise SpecError(found)
-        if [cell.index for cell in self.cells] != list(np.ndindex(self.shape[:-3])):
-            raise ValueError("Plan: cells must be the full product of the axes in C order")
 
     def _problems(self) -> Iterable[Problem]:
         paths = [axis.path for axis in self.axes]
         for path in paths:
             if path in RESERVED or paths.count(path) > 1:
                 yield Problem(("grid", path), "cannot be swept: the results have a column of this name")
-        yield from plot_problems(self.plot, paths)
+        wrong = list(plot_problems(self.plot, paths))
+        yield from wrong or _unplottable(self.plot, self.cells)
 
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Lengths of the axes, then trainings, dies and reads."""
-        count = self.replicates
-        return (*(len(axis.values) for axis in self.axes), count.trainings, count.dies, count.reads)
+    @functools.cached_property
+    def is_product(self) -> bool:
+        """Whether the cells are the full product of the axes, in C order."""
+        if len(self.cells) != math.prod(len(axis.values) for axis in self.axes):
+            return False
+        paths = [axis.path for axis in self.axes]
+        everything = itertools.product(*(axis.values for axis in self.axes))
+        return all(
+            cell.coordinates == dict(zip(paths, values, strict=True))
+            for cell, values in zip(self.cells, everything, strict=True)
+        )
 
     @functools.cached_property
     def points(self) -> tuple[Point, ...]:
-        """Every point, in C order over `shape`; cells that resolve to the same configuration share their ids."""
-        replicates = list(np.ndindex(self.shape[-3:]))
-        digests = [digest(cell.config) for cell in self.cells]
+        """Every point: cells in order, and in each trainings, dies, reads in C order.
+
+        Cells that resolve to the same configuration share their ids.
+        """
+        count = self.replicates
+        replicates = list(np.ndindex(count.trainings, count.dies, count.reads))
+        digests = [hashlib.sha256(cell.text.encode()).hexdigest() for cell in self.cells]
         return tuple(
             Point(_id(config, *replicate), cell, *replicate)
             for cell, config in enumerate(digests)
@@ -150,12 +215,8 @@ class Plan:
         )
 
 
-def point_id(config: Mapping[str, Any], training: int, die: int, read: int) -> str:
-    """The id of a point, 32 hexadecimal digits: of all that determines its result, MODEL_VERSION included."""
-    return _id(digest(config), training, die, read)
-
-
 def _id(config_sha256: str, training: int, die: int, read: int) -> str:
+    """The id of a point, 32 hexadecimal digits: of all that determines its result, MODEL_VERSION included."""
     determines = {"config": config_sha256, "training": training, "die": die, "read": read}
     return digest({**determines, "model_version": MODEL_VERSION})[:32]
 

@@ -2,135 +2,191 @@
 
 from __future__ import annotations
 
-import contextlib
-import math
+import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from imcsim.errors import StorageError
 from imcsim.study.failures import Failures
-from imcsim.study.folder import ARTIFACTS, SHARDS, open_folder, recorded
+from imcsim.study.folder import check_folder, open_folder, recorded
+from imcsim.study.lock import locked
 from imcsim.study.merge import study_file
-from imcsim.study.plan import Cell, Plan, Point
-from imcsim.study.store import Artifacts, Values, read_shards, write_atomic, write_shard
+from imcsim.study.plan import Plan, Point
+from imcsim.study.schedule import Made, Scheduler, Settled
+from imcsim.study.store import ARTIFACTS, SHARDS, Values, read_shards, remove_temporary, write_atomic
+from imcsim.study.work import Asked, Work, check_loads
+from imcsim.study.workers import Here
 
-__all__ = ["Evaluate", "Outcome", "open_folder", "run"]
+SAVE_S = 5.0  # how old the record of failures may grow while a run lasts
+MERGE_S = 30.0  # how old study.h5 may grow, where merging takes a twentieth of it at most
 
-# evaluate(cell, training, [(die, read), ...], artifacts) -> the values of each (die, read)
-Evaluate = Callable[[Cell, int, Sequence[tuple[int, int]], Artifacts], Sequence[Mapping[str, float]]]
+
+class Progress(NamedTuple):
+    """How far a run is: points that are done, found on disk included, of all; artifacts that it has made."""
+
+    done: int
+    total: int
+    artifacts: int
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run did: of its `points`, computed + reused + failed, and the files of the folder it found damaged.
+    """What a run did: of its `points`, computed + reused + failed + missing, and the files it found damaged.
 
-    A point counts as reused where its result was on disk or is that of another point of the same configuration.
+    A point counts as reused where its result was on disk or is that of another point of the same configuration, as
+    missing where it was not asked for. `deaths` are those of workers; `left_behind` is who held the folder's lock and
+    died.
     """
 
     points: int
     computed: int
     reused: int
     failed: int
-    damaged: tuple[str, ...]
+    missing: int = 0
+    damaged: tuple[str, ...] = ()
+    deaths: int = 0
+    left_behind: Mapping[str, Any] | None = None
 
 
-def run(plan: Plan, folder: Path, evaluate: Evaluate, progress: Callable[[int, int], None]) -> Outcome:
+def run(
+    plan: Plan,
+    folder: Path,
+    work: Work,
+    progress: Callable[[Progress], None],
+    start: Callable[[], Executor] = Here,
+    slots: int = 1,
+    only: Collection[str] | None = None,
+) -> Outcome:
     """Evaluate the points of `plan` that `folder` lacks, and merge all results into its study.h5.
 
-    `evaluate` is called for each cell and training with points missing, at most 16 at a time; what it returns is on
-    disk before the next call. An Exception is recorded in failures.jsonl and the rest goes on; the next run tries those
-    points again. `progress(done, total)` counts points, those found on disk included: before the first call and after
-    each.
+    `start()` gives the Executor, which takes up to `slots` jobs at a time; the default does all in this process. `only`
+    are the ids of points to which the run is confined. What fails with an Exception is recorded in failures.jsonl and
+    the rest goes on; the next run tries it again. `progress` is called before the first point is evaluated, and
+    whenever something is done.
+
+    Raises SpecError where the folder is another study's or in use, StorageError where results cannot be kept, OSError
+    where workers do not start or cannot load `work`.
     """
-    open_folder(plan, folder)
-    results, damaged = read_shards(folder / SHARDS)
-    artifacts = Artifacts(folder / ARTIFACTS)
-    failures = Failures(folder)
-    failures.settle(results)
-    calls = list(_missing(plan, results))
-    known = frozenset(results)
-    sharing = Counter(point.id for point in plan.points)
-    done, total = sum(sharing[id_] for id_ in known), len(plan.points)
-    progress(done, total)
-    try:
-        with recorded(folder) if calls else contextlib.nullcontext():
-            for call in calls:
-                ids = [point.id for point in call.points]
-                try:
-                    values = _evaluated(call, evaluate, artifacts)
-                except Exception as error:
-                    failures.add(ids, error, _whereabouts(plan, call))
-                else:
-                    _keep(folder, call, values)
-                    results.update(zip(ids, values, strict=True))
-                    failures.settle(ids)
-                done += sum(sharing[id_] for id_ in ids)
-                progress(done, total)
-    finally:
-        # interrupted, too: what is there can be shown
-        _replace_if_different(folder / "study.h5", study_file(plan, results, failures.ids))
-    computed = len(results.keys() - known)
-    failed = sum(sharing[id_] for id_ in failures.ids)
-    mended = [f"{SHARDS}/{name}" for name in damaged] + [f"{ARTIFACTS}/{name}" for name in artifacts.damaged]
-    return Outcome(total, computed, total - computed - failed, failed, tuple(mended))
+    check_folder(plan, folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    with locked(folder) as left_behind:
+        check_folder(plan, folder)  # what it held a moment ago was nobody's promise
+        open_folder(plan, folder)
+        going = _Run(plan, folder, progress)
+        missing = missing_points(plan, going.results, only)
+        scheduler = Scheduler(folder, work, asked_of(plan, missing), slots, going.shards)
+        going.shards = scheduler.known_shards  # which grow
+        known = len(going.results)
+        try:
+            going.tell()
+            if missing:
+                with recorded(folder), start() as executor:
+                    check_loads(executor, work)
+                    going.follow(scheduler.settle(executor))
+        except StorageError:
+            raise  # more writing would fail as well; what is finished is there
+        except BaseException:
+            going.shards = set()  # some may have been reported and not heard
+            going.merge()  # so that it can be shown
+            raise
+        going.merge()
+        going.remove_damaged()
+    failed = going.failures.ids if only is None else going.failures.ids & frozenset(only)
+    computed, failures = len(going.results) - known, going.count(failed)
+    reused = going.count(going.results) - computed
+    damaged = [f"{SHARDS}/{name}" for name in going.damaged]
+    damaged += [f"{ARTIFACTS}/{name}" for name in sorted(scheduler.damaged)]
+    absent = len(plan.points) - computed - reused - failures
+    deaths = scheduler.died
+    return Outcome(len(plan.points), computed, reused, failures, absent, tuple(damaged), deaths, left_behind)
 
 
-# Points of one call, and so of one shard: what an interrupt may cost.
-_PER_CALL = 16
+class _Run:
+    """What is known while a run lasts: results, failures, and which shards they are from."""
+
+    def __init__(self, plan: Plan, folder: Path, progress: Callable[[Progress], None]) -> None:
+        self.plan, self.folder = plan, folder
+        found = read_shards(folder / SHARDS)
+        self.results, self.shards, self.damaged = found.results, set(found.sound), found.damaged
+        self.failures = Failures(folder, {point.id for point in plan.points})
+        self.failures.settle(self.results)
+        self._progress = progress
+        self._sharing = Counter(point.id for point in plan.points)
+        self._done, self._artifacts = self.count(self.results), 0
+
+    def follow(self, outcomes: Iterable[Settled | Made]) -> None:
+        """Keep account of what becomes of points, and let the files follow from time to time."""
+        places = {point.id: point for point in self.plan.points}
+        saved = merged = time.monotonic()
+        merge_s = MERGE_S
+        for outcome in outcomes:
+            if isinstance(outcome, Made):
+                self._artifacts += 1
+            else:
+                if outcome.values is not None:
+                    self.results[outcome.id] = outcome.values
+                    self.failures.settle([outcome.id])
+                if outcome.failure is not None:
+                    self.failures.add(outcome.id, outcome.failure, _whereabouts(self.plan, places[outcome.id]))
+                self._done += self._sharing[outcome.id]
+            now = time.monotonic()
+            if now - saved > SAVE_S:
+                self.failures.save()
+                saved = now
+            if now - merged > merge_s:
+                self._write()
+                merged = time.monotonic()
+                merge_s = max(MERGE_S, 20 * (merged - now))
+            self.tell()
+
+    def tell(self) -> None:
+        """Report progress."""
+        self._progress(Progress(self._done, len(self.plan.points), self._artifacts))
+
+    def merge(self) -> None:
+        """Write study.h5 and the record of failures, of all that is on disk."""
+        late = read_shards(self.folder / SHARDS, but=self.shards)  # finished, and not reported before an interrupt
+        self.results.update(late.results)
+        self.failures.settle(late.results)
+        remove_temporary(self.folder / SHARDS)  # of workers that were killed
+        remove_temporary(self.folder / ARTIFACTS)
+        self.failures.save()
+        self._write()
+
+    def _write(self) -> None:
+        path, data = self.folder / "study.h5", study_file(self.plan, self.results, self.failures.ids)
+        if not path.exists() or path.read_bytes() != data:
+            write_atomic(path, data)
+
+    def remove_damaged(self) -> None:
+        """Delete damaged shards that are not whole again: their points have been done in others, and it is told."""
+        for name in read_shards(self.folder / SHARDS, but=self.shards).damaged:
+            (self.folder / SHARDS / name).unlink()
+
+    def count(self, ids: Collection[str]) -> int:
+        """How many points of the plan have one of these ids."""
+        return sum(self._sharing[id_] for id_ in ids)
 
 
-class _Call(NamedTuple):
-    """What one call of the evaluator is asked for: points of one cell and training."""
-
-    cell: Cell
-    training: int
-    points: list[Point]
-
-
-def _missing(plan: Plan, results: Mapping[str, Values]) -> Iterator[_Call]:
-    """The calls still to be made; each id once, however many cells share it."""
-    by_call: dict[tuple[int, int], dict[str, Point]] = {}
-    asked = set(results)
-    for point in plan.points:
-        if point.id not in asked:
-            asked.add(point.id)
-            by_call.setdefault((point.training, point.cell), {})[point.id] = point
+def missing_points(plan: Plan, results: Mapping[str, Values], only: Collection[str] | None = None) -> list[Point]:
+    """The points still to be evaluated; each id once, however many cells share it."""
+    asked = {point.id: point for point in reversed(plan.points) if point.id not in results}
+    if only is not None:
+        asked = {id_: point for id_, point in asked.items() if id_ in only}
     # trainings outermost: a study cut short has the whole grid, with fewer trainings
-    for training, cell in sorted(by_call):
-        points = list(by_call[training, cell].values())
-        for first in range(0, len(points), _PER_CALL):
-            yield _Call(plan.cells[cell], training, points[first : first + _PER_CALL])
+    return sorted(asked.values(), key=lambda point: (point.training, point.cell, point.die, point.read))
 
 
-def _evaluated(call: _Call, evaluate: Evaluate, artifacts: Artifacts) -> list[Values]:
-    """The values of each point of `call`, as they will be read back; ValueError where they are no results."""
-    results = evaluate(call.cell, call.training, [(point.die, point.read) for point in call.points], artifacts)
-    if len(results) != len(call.points):
-        raise ValueError(f"evaluate: gave {len(results)} results for {len(call.points)} points")
-    for values in results:
-        if missing := {"accuracy", "accuracy_float"} - values.keys():
-            raise ValueError(f"evaluate: gave no {' and no '.join(sorted(missing))}")
-        for name, value in values.items():
-            if not math.isfinite(value):
-                raise ValueError(f"evaluate: {name} = {value}: must be a finite number")
-    return [{name: float(value) for name, value in values.items()} for values in results]
+def asked_of(plan: Plan, points: Sequence[Point]) -> list[Asked]:
+    """`points` as workers are asked for them."""
+    return [Asked(point.id, plan.cells[point.cell].text, point.training, point.die, point.read) for point in points]
 
 
-def _keep(folder: Path, call: _Call, results: Sequence[Values]) -> None:
-    points = [
-        {"id": point.id, "training": point.training, "die": point.die, "read": point.read, "values": values}
-        for point, values in zip(call.points, results, strict=True)
-    ]
-    write_shard(folder / SHARDS, points)
-
-
-def _whereabouts(plan: Plan, call: _Call) -> dict[str, Any]:
-    swept = {axis.path: axis.values[i] for axis, i in zip(plan.axes, call.cell.index, strict=True)}
-    return {**swept, "training": call.training}
-
-
-def _replace_if_different(path: Path, data: bytes) -> None:
-    if not path.exists() or path.read_bytes() != data:
-        write_atomic(path, data)
+def _whereabouts(plan: Plan, point: Point) -> dict[str, Any]:
+    """Which point it is, in the study's own words."""
+    replicate = {"training": point.training, "die": point.die, "read": point.read}
+    return {**plan.cells[point.cell].coordinates, **replicate}

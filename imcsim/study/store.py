@@ -5,34 +5,40 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import math
 import os
 import secrets
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from imcsim.errors import DataError
+from imcsim.errors import DataError, StorageError
 from imcsim.study.canonical import canonical_json, digest, restored
 from imcsim.version import MODEL_VERSION
 
-__all__ = [
-    "Artifacts",
-    "Values",
-    "canonical_json",
-    "is_temporary",
-    "read_shards",
-    "sealed",
-    "unsealed",
-    "write_atomic",
-    "write_shard",
-]
+SHARDS = "shards"  # the folders inside a study's own
+ARTIFACTS = "artifacts"
 
-Values = Mapping[str, float]
+Values = Mapping[str, Any]
+
+_HEAD, _MIDDLE, _TAIL = b'{"body":', b',"sha256":"', b'"}\n'
+_SEAL_BYTES = len(_MIDDLE) + 64 + len(_TAIL)
+
+
+class MissingArtifactsError(Exception):
+    """What a point or an artifact needs is not there yet: `keys` say what to make first."""
+
+    def __init__(self, keys: Sequence[Mapping[str, Any]]) -> None:
+        self.keys = tuple(keys)
+        super().__init__(self.keys)
 
 
 def write_atomic(path: Path, data: bytes) -> None:
-    """Put `data` at `path`, whole or not at all: who reads it sees the old file or the new, whenever we are killed."""
+    """Put `data` at `path`, whole or not at all: who reads it sees the old file or the new, whenever we are killed.
+
+    Raises StorageError where it cannot be written.
+    """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
     try:
         with open(temporary, "xb") as file:
@@ -40,8 +46,11 @@ def write_atomic(path: Path, data: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise StorageError(error.errno, error.strerror, str(path)) from error
         raise
     # not every platform can open a folder: there the new name lasts as soon as its file system makes it
     with contextlib.suppress(OSError):
@@ -57,75 +66,127 @@ def is_temporary(path: Path) -> bool:
     return path.name.startswith(".") and path.name.endswith(".tmp")
 
 
+def remove_temporary(folder: Path) -> None:
+    """Delete what killed writers left in `folder`; nobody may be writing there."""
+    for path in folder.glob(".*.tmp"):
+        path.unlink(missing_ok=True)
+
+
 def sealed(body: Any) -> bytes:
     """`body` in canonical JSON together with its SHA-256."""
-    text = canonical_json(body)
-    return f'{{"body":{text},"sha256":"{hashlib.sha256(text.encode()).hexdigest()}"}}\n'.encode()
+    text = canonical_json(body).encode()
+    return _HEAD + text + _MIDDLE + hashlib.sha256(text).hexdigest().encode() + _TAIL
 
 
 def unsealed(data: bytes) -> Any:
     """The body of what `sealed` made; DataError where a single byte differs."""
-    try:
-        body = json.loads(data)["body"]
-        intact = sealed(body) == data
-    except (ValueError, KeyError, TypeError):
-        intact = False
-    if not intact:
+    text = data[len(_HEAD) : -_SEAL_BYTES]
+    seal = _MIDDLE + hashlib.sha256(text).hexdigest().encode() + _TAIL
+    if data != _HEAD + text + seal:
         raise DataError.of((), "does not match its own SHA-256")
-    return body
+    return json.loads(text)
 
 
-def write_shard(folder: Path, points: Sequence[Mapping[str, Any]]) -> None:
-    """Store the results of one call of the evaluator: `points` of keys id, training, die, read and values.
+def checked_values(values: Values) -> dict[str, Any]:
+    """`values` of a point as they will be read back; ValueError where they are no result."""
+    if missing := {"accuracy", "accuracy_float"} - values.keys():
+        raise ValueError(f"evaluate: gave no {' and no '.join(sorted(missing))}")
+    checked = dict(values)
+    for name in ("accuracy", "accuracy_float"):
+        checked[name] = float(values[name])
+        if not math.isfinite(checked[name]):
+            raise ValueError(f"evaluate: {name} = {values[name]}: must be a finite number")
+    back: dict[str, Any] = json.loads(canonical_json(checked))
+    return back
+
+
+def write_shard(folder: Path, points: Sequence[Mapping[str, Any]]) -> str:
+    """Store the results of `points` (keys id, training, die, read and values) in a file of its own; its name.
 
     The name is made of the ids alone, so that points done again take the place of a damaged shard.
     """
-    name = digest([point["id"] for point in points])[:32]
-    write_atomic(folder / f"{name}.json", sealed({"points": points}))
+    name = f"{digest([point['id'] for point in points])[:32]}.json"
+    write_atomic(folder / name, sealed({"points": points}))
+    return name
 
 
-def read_shards(folder: Path) -> tuple[dict[str, Values], tuple[str, ...]]:
-    """The values of every point in the shards of `folder`, by id, and the names of the damaged shards."""
-    results: dict[str, Values] = {}
-    damaged = []
-    for path in sorted(folder.glob("*.json")):
+class Shards(NamedTuple):
+    """What was read from shards: values by the id of their point; the names of sound shards, and of damaged ones."""
+
+    results: dict[str, Values]
+    sound: list[str]
+    damaged: list[str]
+
+
+def read_shards(folder: Path, but: Collection[str] = ()) -> Shards:
+    """The shards of `folder` without those of the names `but`."""
+    shards = Shards({}, [], [])
+    for name in sorted(_names(folder).difference(but)):
         try:
-            points: Iterable[Mapping[str, Any]] = unsealed(path.read_bytes())["points"]
-        except DataError:
-            damaged.append(path.name)
+            points = unsealed(_read(folder / name))["points"]
+            found = {str(point["id"]): checked_values(point["values"]) for point in points}
+        except (DataError, ValueError, TypeError, KeyError, AttributeError):
+            shards.damaged.append(name)
         else:
-            results |= {point["id"]: point["values"] for point in points}
-    return results, tuple(damaged)
+            shards.sound.append(name)
+            shards.results.update(found)
+    return shards
+
+
+def _names(folder: Path) -> set[str]:
+    try:
+        with os.scandir(folder) as entries:
+            return {entry.name for entry in entries if entry.name.endswith(".json")}
+    except FileNotFoundError:
+        return set()
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise StorageError(error.errno, error.strerror, str(path)) from error
+
+
+def artifact_name(key: Mapping[str, Any]) -> str:
+    """The file name of the artifact that `key` determines."""
+    return f"{digest({'key': key, 'model_version': MODEL_VERSION})}.json"
 
 
 @dataclass(frozen=True)
 class Artifacts:
     """What several points share (trained weights, say), each made once and kept in `folder` under its content's name.
 
-    `damaged` gathers the names of files that failed their check and were made again.
+    A key is a table that says everything its artifact depends on, apart from MODEL_VERSION, which is added here.
+    `damaged` gathers the names of files that failed their check; to their readers they are missing.
     """
 
     folder: Path
     damaged: list[str] = field(default_factory=list)
 
-    def get_or_make(self, key: Mapping[str, Any], make: Callable[[], Mapping[str, Any]]) -> Mapping[str, Any]:
-        """The artifact that `key` determines: read back, or made now and stored; scalars, lists, tables and arrays.
+    def get(self, key: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The content of one artifact; MissingArtifactsError where it is not there, StorageError where it is kept."""
+        return self.get_all([key])[0]
 
-        `key` says everything that `make` depends on, apart from MODEL_VERSION, which is added here.
-        """
-        path = self.folder / f"{digest({'key': key, 'model_version': MODEL_VERSION})}.json"
+    def get_all(self, keys: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+        """The contents of several artifacts; MissingArtifactsError names all that are not there."""
+        found = [self._find(artifact_name(key)) for key in keys]
+        if missing := [key for key, content in zip(keys, found, strict=True) if content is None]:
+            raise MissingArtifactsError(missing)
+        return [content for content in found if content is not None]
+
+    def put(self, key: Mapping[str, Any], content: Mapping[str, Any]) -> None:
+        """Keep `content`: scalars, texts, lists, tables and arrays."""
+        write_atomic(self.folder / artifact_name(key), sealed(content))
+
+    def _find(self, name: str) -> Mapping[str, Any] | None:
         try:
-            return _artifact(path.read_bytes())
+            content: Mapping[str, Any] = restored(unsealed(_read(self.folder / name)))
         except FileNotFoundError:
-            pass
+            return None
         except DataError:
-            self.damaged.append(path.name)
-        data = sealed(make())
-        self.folder.mkdir(parents=True, exist_ok=True)
-        write_atomic(path, data)
-        return _artifact(data)  # not what `make` gave, but what every later call will read
-
-
-def _artifact(data: bytes) -> Mapping[str, Any]:
-    content: Mapping[str, Any] = restored(unsealed(data))
-    return content
+            self.damaged.append(name)
+            return None
+        return content

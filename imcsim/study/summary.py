@@ -5,34 +5,46 @@ from __future__ import annotations
 import csv
 import dataclasses
 import io
-import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from imcsim.study.merge import tuned_name
 from imcsim.study.plan import PlotSpec
-from imcsim.study.statistics import Interval, mean_interval
+from imcsim.study.statistics import NO_SPREAD, Interval, mean_interval
+from imcsim.study.text import aligned, bounds, percent, points, replicates, without_nan
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Row:
     """One cell of the grid: its swept values, the accuracy on the chip and in float, each value behind the mean.
 
-    `replicates` holds the accuracy of every training on every die, averaged over reads; `ok`, `failed` and `missing`
-    count points.
+    `coordinates` lacks the paths that do not apply here. `values` holds the accuracy of every training on every die at
+    every read, (trainings, dies, reads), NaN where there is none; `ok`, `failed` and `missing` count points, `stopped`
+    those of the `ok` whose training was stopped early. `tuned` are the values that the cell found by itself, by path;
+    None where none of its points did. `values_float` (trainings, 1) are the accuracies of the same weights in float.
     """
 
     coordinates: Mapping[str, Any]
     accuracy: Interval
     accuracy_float: Interval
-    replicates: tuple[float, ...]
+    values: NDArray[np.float64]
     ok: int
     failed: int
     missing: int
+    stopped: int = 0
+    tuned: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    values_float: NDArray[np.float64] | None = None
+
+    @property
+    def replicates(self) -> tuple[float, ...]:
+        """The accuracy of every training on every die, averaged over reads, without gaps."""
+        averaged = self.values.mean(axis=2)
+        return tuple(averaged[~np.isnan(averaged)].tolist())
 
 
 @dataclass(frozen=True)
@@ -44,23 +56,38 @@ class Summary:
     rows: tuple[Row, ...]
     chance: float
     plot: PlotSpec | None
+    test_samples: int | None = None
     fixed: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def values(self, path: str) -> list[Any]:
-        """The different values of the swept `path`, in the study's order."""
-        return list(dict.fromkeys(row.coordinates[path] for row in self.rows))
+        """The different values of the swept `path`, in the study's order; None is that of rows it does not apply to."""
+        return list(dict.fromkeys(row.coordinates.get(path) for row in self.rows))
 
     def at(self, fixed: Mapping[str, Any]) -> Summary:
         """The rows where each of these paths has the value given: `at({"chip.adc.bits": 6})`."""
-        rows = tuple(row for row in self.rows if all(row.coordinates[path] == fixed[path] for path in fixed))
+        rows = tuple(row for row in self.rows if all(row.coordinates.get(path) == fixed[path] for path in fixed))
         axes = tuple(path for path in self.axes if path not in fixed)
         return dataclasses.replace(self, rows=rows, axes=axes, fixed={**self.fixed, **fixed})
 
+    def linked(self, *kept: str) -> list[str]:
+        """The axes that advance together with `kept`: each combination of those has one value of theirs."""
+        return [path for path in self.axes if path not in kept and self._follows(path, kept)]
+
     def slices(self, *kept: str) -> list[Summary]:
-        """One summary for each combination of the values of all axes but `kept`."""
-        others = [path for path in self.axes if path not in kept]
-        combinations = itertools.product(*(self.values(path) for path in others))
+        """One summary for each combination that occurs of all axes but `kept` and what is linked to them."""
+        linked = self.linked(*kept)
+        others = [path for path in self.axes if path not in kept and path not in linked]
+        combinations = dict.fromkeys(tuple(row.coordinates.get(path) for path in others) for row in self.rows)
         return [self.at(dict(zip(others, values, strict=True))) for values in combinations]
+
+    def _follows(self, path: str, kept: tuple[str, ...]) -> bool:
+        values: dict[tuple[Any, ...], Any] = {}
+        several = len(self.values(path)) > 1  # a single value stands in the title
+        return several and all(
+            values.setdefault(tuple(row.coordinates.get(one) for one in kept), value) == value
+            for row in self.rows
+            for value in [row.coordinates.get(path)]
+        )
 
     def losses(self, path: str) -> Mapping[Any, Interval]:
         """How much lower the accuracy lies at each value of `path` than at the first, paired by training and die.
@@ -68,25 +95,23 @@ class Summary:
         Empty where the results of the first are incomplete; a value with incomplete results is left out.
         """
         first, *others = self.values(path)
-        tables = {row.coordinates[path]: _table(row) for row in self.rows}
-        reference = tables[first]
-        if reference is None:
-            return {}
-        complete = {value: tables[value] for value in others}
-        return {
-            value: mean_interval(reference - table)
-            for value, table in complete.items()
-            if table is not None and table.shape == reference.shape
+        complete = {
+            row.coordinates[path]: row.values.mean(axis=2)
+            for row in self.rows
+            if path in row.coordinates and not (row.failed or row.missing)
         }
+        if first not in complete:
+            return {}
+        return {value: mean_interval(complete[first] - complete[value]) for value in others if value in complete}
 
     def csv(self) -> str:
         """Comma-separated values, a line a row; empty where there is no number."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        table = [_flat(row) for row in self.rows]
+        table = [_flat(row, self.axes) for row in self.rows]
         if self.plot is not None and self.plot.kind == "losses":
             x = self.plot.x
-            lost = {id(row): part.losses(x).get(row.coordinates[x]) for part in self.slices(x) for row in part.rows}
+            lost = {id(row): part.losses(x).get(row.coordinates.get(x)) for part in self.slices(x) for row in part.rows}
             for line, row in zip(table, self.rows, strict=True):
                 line |= {f"lost{end}": value for end, value in _ends(lost[id(row)])}
         writer.writerow(table[0])
@@ -99,60 +124,104 @@ class Summary:
             "name": self.name,
             "chance": self.chance,
             "axes": list(self.axes),
-            "rows": [_without_nan(dataclasses.asdict(row)) for row in self.rows],
+            "rows": [without_nan(_plain(row)) for row in self.rows],
         }
 
 
 def format_summary(summary: Summary) -> str:
     """The summary as a table to read: percent, the 95 % interval, how many trainings and dies."""
-    heads = [*summary.axes, "accuracy %", "95 % interval", "float %", "trainings x dies"]
-    lines = [[*(str(row.coordinates[path]) for path in summary.axes), *_percentages(row)] for row in summary.rows]
+    tuned = list(dict.fromkeys(path for row in summary.rows for path in row.tuned))
+    heads = [*summary.axes, *map(tuned_name, tuned), "accuracy %", "95 % interval", "float %", "trainings x dies"]
+    lines = [
+        [*places(row, summary.axes), *(_value(row.tuned[path]) for path in tuned), *_percentages(row)]
+        for row in summary.rows
+    ]
     if summary.plot is not None and summary.plot.kind == "losses" and len(summary.axes) == 1:
         lost = summary.losses(summary.plot.x)
         heads.append("points lost, 95 % interval")
         for line, row in zip(lines, summary.rows, strict=True):
-            line.append(_points(lost.get(row.coordinates[summary.plot.x])))
-    widths = [max(len(line[column]) for line in [heads, *lines]) for column in range(len(heads))]
-    table = [
-        "  ".join(text.rjust(width) for text, width in zip(line, widths, strict=True)).rstrip()
-        for line in [heads, *lines]
-    ]
-    methods = "; ".join(dict.fromkeys(row.accuracy.method for row in summary.rows if not math.isnan(row.accuracy.mean)))
-    notes = [f"chance: {100 * summary.chance:.2f} %; interval of the mean: {methods}"]
+            line.append(_points_lost(lost.get(row.coordinates[summary.plot.x])))
+    known = [row.accuracy for row in summary.rows if not math.isnan(row.accuracy.mean)]
+    notes = [f"chance: {100 * summary.chance:.2f} %; interval of the mean: {methods(known)}", *interval_notes(known)]
     failed, missing = sum(row.failed for row in summary.rows), sum(row.missing for row in summary.rows)
     if failed or missing:
         notes.append(f"incomplete: points failed: {failed}, missing: {missing}; the means leave them out")
-    return "\n".join([summary.name, *table, *notes]) + "\n"
+    if stopped := sum(row.stopped for row in summary.rows):
+        notes.append(f"stopped early: {stopped} points, whose trainings were given up; the means hold them")
+    return "\n".join([summary.name, *aligned(heads, lines), *notes, *_test_set_note(summary)]) + "\n"
 
 
-def _table(row: Row) -> NDArray[np.float64] | None:
-    """The replicates (trainings, dies) of a row; None where some are missing."""
-    count = row.accuracy.n_trainings, row.accuracy.n_dies
-    whole = len(row.replicates) == math.prod(count) and not (row.failed or row.missing)
-    return np.array(row.replicates).reshape(count) if whole else None
+def _test_set_note(summary: Summary) -> list[str]:
+    """What another test set of the same size would change: the binomial standard error, of the most uncertain cell."""
+    known = [row.accuracy.mean for row in summary.rows if not math.isnan(row.accuracy.mean)]
+    if not known or not summary.test_samples:
+        return []
+    p = min(known, key=lambda mean: abs(mean - 0.5))
+    error = math.sqrt(p * (1 - p) / summary.test_samples)
+    moved = (
+        f"the least certain accuracy, {percent(p)} %, by {100 * error:.2f} points (standard error), differences by less"
+    )
+    return [f"test set: {summary.test_samples} samples, the same for all cells; another would move {moved}"]
+
+
+def places(row: Row, paths: Iterable[str]) -> list[str]:
+    """The values of a row on `paths` as text; "-" for a path that does not apply to it."""
+    return [str(row.coordinates.get(path, "-")) for path in paths]
+
+
+def methods(intervals: Iterable[Interval]) -> str:
+    """The different methods behind `intervals`."""
+    return "; ".join(dict.fromkeys(interval.method for interval in intervals)) or "no value"
+
+
+def interval_notes(intervals: Sequence[Interval]) -> list[str]:
+    """What a reader of `intervals` must know to believe none of them too much."""
+    notes = []
+    for count, single, other in (("n_dies", "die", "trainings"), ("n_trainings", "training", "dies")):
+        if any(getattr(one, count) == 1 and one.n_trainings * one.n_dies > 1 for one in intervals):
+            notes.append(f"one {single}: the interval is for other {other} with this {single}, not for other {single}s")
+    if equal := sum(interval.method == NO_SPREAD for interval in intervals):
+        notes.append(f"{NO_SPREAD}, in {equal} of {len(intervals)}: all values are equal; it proves no certainty")
+    # one degree of freedom from two values, hardly more where two trainings or two dies make up all the spread
+    if few := sum(interval.freedom < 2 for interval in intervals):
+        notes.append(
+            f"fewer than 2 degrees of freedom, in {few} of {len(intervals)}: the t interval is wide"
+            " (12.7 standard errors to each side of the mean of two values); more trainings or dies narrow it"
+        )
+    return notes
+
+
+def _value(value: Any) -> str:
+    """A tuned value as text: a number to four figures."""
+    return "-" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _percentages(row: Row) -> list[str]:
     interval = row.accuracy
-    bounds = "" if math.isnan(interval.low) else f"{100 * interval.low:.2f} ... {100 * interval.high:.2f}"
-    count = f"{interval.n_trainings} x {interval.n_dies}"
-    return [_percent(interval.mean), bounds, _percent(row.accuracy_float.mean), count]
+    return [percent(interval.mean), bounds(interval), percent(row.accuracy_float.mean), replicates(interval)]
 
 
-def _points(lost: Interval | None) -> str:
+def _points_lost(lost: Interval | None) -> str:
     if lost is None:
         return "-"
-    bounds = "" if math.isnan(lost.low) else f"  ({100 * lost.low:+.2f} ... {100 * lost.high:+.2f})"
-    return f"{100 * lost.mean:+.2f}{bounds}"
+    around = f"  ({bounds(lost, '+')})" if bounds(lost) else ""
+    return f"{points(lost.mean)}{around}"
 
 
-def _percent(value: float) -> str:
-    return "-" if math.isnan(value) else f"{100 * value:.2f}"
+def _plain(row: Row) -> dict[str, Any]:
+    fields = {
+        field.name: getattr(row, field.name)
+        for field in dataclasses.fields(row)
+        if field.name not in ("values", "values_float")
+    }
+    intervals = {name: dataclasses.asdict(fields[name]) for name in ("accuracy", "accuracy_float")}
+    return {**fields, **intervals, "coordinates": dict(row.coordinates), "replicates": row.replicates}
 
 
-def _flat(row: Row) -> dict[str, Any]:
+def _flat(row: Row, axes: tuple[str, ...]) -> dict[str, Any]:
     """A row of the CSV: the swept values, then mean, bounds and counts of each quantity."""
-    flat = dict(row.coordinates)
+    flat: dict[str, Any] = {path: row.coordinates.get(path, "") for path in axes}
+    flat |= {tuned_name(path): value for path, value in row.tuned.items()}
     for name, interval in (("accuracy", row.accuracy), ("accuracy_float", row.accuracy_float)):
         flat |= {name: interval.mean, f"{name}_low": interval.low, f"{name}_high": interval.high}
     interval = row.accuracy
@@ -167,16 +236,4 @@ def _ends(loss: Interval | None) -> list[tuple[str, float]]:
 
 
 def _csv_field(value: Any) -> Any:
-    return "" if _is_nan(value) else value
-
-
-def _without_nan(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _without_nan(item) for key, item in value.items()}
-    if isinstance(value, tuple):
-        return [_without_nan(item) for item in value]
-    return None if _is_nan(value) else value
-
-
-def _is_nan(value: Any) -> bool:
-    return isinstance(value, float) and math.isnan(value)
+    return "" if value is None or (isinstance(value, float) and math.isnan(value)) else value

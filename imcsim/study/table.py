@@ -7,6 +7,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imcsim.errors import DataError
-from imcsim.study.merge import FAILED, FORMAT, FORMAT_VERSION, MISSING, OK, is_intact
+from imcsim.study.merge import FAILED, FORMAT, FORMAT_VERSION, MISSING, OK, STOPPED, is_intact, tuned_name
 from imcsim.study.plan import PlotSpec
 from imcsim.study.statistics import Interval, mean_interval
 from imcsim.study.store import write_atomic
-from imcsim.study.summary import Row, Summary, format_summary
-
-__all__ = ["StudyTable", "format_summary", "read_table"]
+from imcsim.study.summary import Row, Summary
 
 MAX_ROWS = 10_000_000
 _REPLICATES = ("training", "die", "read")
@@ -28,12 +27,14 @@ _REPLICATES = ("training", "die", "read")
 
 @dataclass(frozen=True, eq=False)
 class StudyTable:
-    """Every point of a study: `columns` (points,) by name, in C order over the swept paths `axes`, training, die, read.
+    """Every point of a study: `columns` (points,) by name, cell by cell, each with training, die, read in C order.
 
-    `attributes` are those of the file: name, toml, chance, config_sha256, dataset_sha256, imcsim_version and so on.
+    `axes` are the swept paths, `tuned` those whose value each cell found by itself. `attributes` are those of the file:
+    name, toml, chance, config_sha256, dataset_sha256, imcsim_version and so on.
     """
 
     axes: tuple[str, ...]
+    tuned: tuple[str, ...]
     columns: Mapping[str, NDArray[Any]]
     attributes: Mapping[str, Any]
     plot: PlotSpec | None
@@ -44,20 +45,42 @@ class StudyTable:
         cube = {name: column.reshape(-1, *replicates) for name, column in self.columns.items()}
         rows = [self._row({name: values[cell] for name, values in cube.items()}) for cell in range(len(cube["status"]))]
         name, chance = self.attributes["name"], float(self.attributes["chance"])
-        return Summary(name, self.axes, tuple(rows), chance, self.plot)
+        samples = int(self.attributes["test_samples"])
+        return Summary(name, self.axes, tuple(rows), chance, self.plot, test_samples=samples)
 
     def _row(self, cell: Mapping[str, NDArray[Any]]) -> Row:
         """The row of one cell of the grid, given its columns (trainings, dies, reads)."""
-        on_chip = cell["accuracy"].mean(axis=2)
-        ok, failed, missing = (int(np.sum(cell["status"] == status)) for status in (OK, FAILED, MISSING))
+        on_chip, in_float = cell["accuracy"].mean(axis=2), _mean_of_known(cell["accuracy_float"])
+        ok, failed, missing, stopped = (
+            int(np.sum(cell["status"] == status)) for status in (OK, FAILED, MISSING, STOPPED)
+        )
         return Row(
-            coordinates={path: cell[path].flat[0].item() for path in self.axes},
+            coordinates=self._coordinates({path: cell[path].flat[0].item() for path in self.axes}),
             accuracy=_of_accuracy(mean_interval(on_chip)),
-            accuracy_float=_of_accuracy(mean_interval(_mean_of_known(cell["accuracy_float"]))),
-            replicates=tuple(on_chip[~np.isnan(on_chip)].tolist()),
-            ok=ok,
+            accuracy_float=_of_accuracy(mean_interval(in_float)),
+            values=cell["accuracy"],
+            values_float=in_float,
+            ok=ok + stopped,
+            stopped=stopped,
+            tuned={path: _first_known(cell[tuned_name(path)]) for path in self.tuned},
             failed=failed,
             missing=missing,
+        )
+
+    def _coordinates(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """The values that apply; whole numbers, which stand as floats beside NaN, are whole again."""
+        found = {path: value for path, value in values.items() if not _absent(value)}
+        return {path: int(value) if path in self._whole else value for path, value in found.items()}
+
+    @cached_property
+    def _whole(self) -> frozenset[str]:
+        """The axes of floats that are whole numbers and gaps."""
+        columns = {path: self.columns[path] for path in self.axes if self.columns[path].dtype.kind == "f"}
+        gaps = {path: np.isnan(column) for path, column in columns.items()}
+        return frozenset(
+            path
+            for path, column in columns.items()
+            if gaps[path].any() and (column[~gaps[path]] == np.rint(column[~gaps[path]])).all()
         )
 
     def write_csv(self, path: Path) -> None:
@@ -76,14 +99,16 @@ def read_table(path: Path) -> StudyTable:
             raise ValueError("it does not end in its own SHA-256: another file, or a damaged one")
         with h5py.File(path) as file:
             attributes = {name: _scalar(value) for name, value in file.attrs.items()}
-            if (attributes["format"], attributes["format_version"]) != (FORMAT, FORMAT_VERSION):
-                raise ValueError(f"format {attributes['format']} {attributes['format_version']}")
+            found = attributes["format"], attributes["format_version"]
+            if found != (FORMAT, FORMAT_VERSION):
+                raise ValueError(f"its format is {found[0]} {found[1]}, this imcsim reads {FORMAT} {FORMAT_VERSION}")
             axes = tuple(json.loads(attributes["swept"]))
-            names = (*axes, *_REPLICATES, "accuracy", "accuracy_float", "status")
+            tuned = tuple(json.loads(attributes["tuned"]))
+            names = (*axes, *_REPLICATES, "accuracy", "accuracy_float", "status", *map(tuned_name, tuned))
             columns = {name: _column(file, name) for name in names}
         _check(attributes, columns)
         plot = PlotSpec(**json.loads(attributes["plot"])) if attributes["plot"] else None
-        return StudyTable(axes, columns, attributes, plot)
+        return StudyTable(axes, tuned, columns, attributes, plot)
     except (OSError, KeyError, ValueError, TypeError, AttributeError, RuntimeError) as error:
         raise DataError.of(
             (),
@@ -95,8 +120,9 @@ def read_table(path: Path) -> StudyTable:
 
 def _check(attributes: Mapping[str, Any], columns: Mapping[str, NDArray[Any]]) -> None:
     """Raise ValueError where the content is not that of a study, whatever its hash says."""
-    if not isinstance(attributes["name"], str) or not isinstance(attributes["chance"], float):
-        raise ValueError("its name or chance is wrong")
+    expected = {"name": str, "chance": float, "test_samples": int}
+    if wrong := [name for name, kind in expected.items() if not isinstance(attributes[name], kind)]:
+        raise ValueError(f"its {' and '.join(wrong)} is wrong")
     points = len(columns["accuracy"])
     for name, kinds in {
         "accuracy": "f",
@@ -124,6 +150,16 @@ def _column(file: Any, name: str) -> NDArray[Any]:
     if dataset.dtype.kind == "O":
         return np.array(dataset.asstr()[()], dtype=np.str_)
     return np.asarray(dataset[()])
+
+
+def _first_known(values: NDArray[Any]) -> Any:
+    """What the points of a cell share, some of which may lack it; None where all do."""
+    return next((value for value in values.ravel().tolist() if not _absent(value)), None)
+
+
+def _absent(value: Any) -> bool:
+    """Whether a swept path does not apply to a cell: NaN among numbers, an empty text among texts."""
+    return value == "" or (isinstance(value, float) and math.isnan(value))
 
 
 def _scalar(value: Any) -> Any:

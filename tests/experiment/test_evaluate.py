@@ -4,11 +4,11 @@ import itertools
 
 import numpy as np
 import pytest
+from evaluating import evaluate_now
 
 from imcsim import datasets
 from imcsim.errors import SpecError
-from imcsim.experiment import evaluate as evaluation
-from imcsim.experiment.evaluate import evaluate
+from imcsim.experiment import trained as training_artifacts
 from imcsim.experiment.study_file import read_study
 from imcsim.network.mlp import logits
 from imcsim.study.plan import Cell
@@ -62,7 +62,7 @@ def cells(tmp_path):
 def measured(cell, artifacts, trainings=1, dies=1, reads=1):
     """Of a cell, each training on each die at each read, in float, too: two arrays (trainings, dies, reads)."""
     replicates = list(np.ndindex(dies, reads))
-    found = [evaluate(cell, training, replicates, artifacts) for training in range(trainings)]
+    found = [evaluate_now(cell, training, replicates, artifacts) for training in range(trainings)]
     return tuple(
         np.array([[values[name] for values in one] for one in found]).reshape(trainings, dies, reads)
         for name in ("accuracy", "accuracy_float")
@@ -113,9 +113,9 @@ def test_a_point_is_the_same_alone_and_in_company_in_any_order(cells, artifacts)
     settings = ["chip.cell.mismatch_sigma_rel=0.3", "chip.cell.read_noise_rel=0.5", *QUICK]
     (cell,) = cells('"chip.adc.bits" = [6]', *settings)
     replicates = [(0, 0), (0, 1), (1, 0), (2, 1)]
-    together = evaluate(cell, 1, replicates, artifacts)
-    turned = evaluate(cell, 1, replicates[::-1], artifacts)[::-1]
-    alone = [evaluate(cell, 1, [replicate], artifacts)[0] for replicate in replicates]
+    together = evaluate_now(cell, 1, replicates, artifacts)
+    turned = evaluate_now(cell, 1, replicates[::-1], artifacts)[::-1]
+    alone = [evaluate_now(cell, 1, [replicate], artifacts)[0] for replicate in replicates]
     assert together == turned == alone
 
 
@@ -131,8 +131,8 @@ def trained(monkeypatch):
         results.append(train(*arguments))
         return results[-1]
 
-    train = evaluation.train
-    monkeypatch.setattr(evaluation, "train", spy)
+    train = training_artifacts.train
+    monkeypatch.setattr(training_artifacts, "train", spy)
     return results
 
 
@@ -148,8 +148,8 @@ def test_each_training_is_done_once_and_shared_by_all_cells(cells, tmp_path, tra
 
 def test_a_training_that_is_there_is_not_done_again_and_gives_the_same_points(cells, tmp_path, trained):
     (cell,) = cells('"chip.adc.bits" = [4]', "dataset=iris", "network.hidden=[4]")
-    first = evaluate(cell, 0, [(0, 0)], Artifacts(tmp_path / "artifacts"))
-    again = evaluate(cell, 0, [(0, 0)], Artifacts(tmp_path / "artifacts"))
+    first = evaluate_now(cell, 0, [(0, 0)], Artifacts(tmp_path / "artifacts"))
+    again = evaluate_now(cell, 0, [(0, 0)], Artifacts(tmp_path / "artifacts"))
     assert first == again
     assert len(trained) == 1
 
@@ -160,13 +160,13 @@ def test_another_recipe_network_seed_or_data_set_is_trained_by_itself(cells, tmp
     base = ["dataset=iris", "network.hidden=[4]", "training.epochs=2"]
     for settings in (base, [*base, setting]):
         (cell,) = cells('"chip.adc.bits" = [4]', *settings)
-        evaluate(cell, 0, [(0, 0)], artifacts)
+        evaluate_now(cell, 0, [(0, 0)], artifacts)
     assert len(trained) == 2
 
 
 def test_the_float_accuracy_is_that_of_the_trained_network_on_the_test_samples(cells, tmp_path, trained):
     (cell,) = cells('"chip.adc.bits" = [4]', "dataset=iris", "network.hidden=[4]")
-    values = evaluate(cell, 0, [(0, 0)], Artifacts(tmp_path / "artifacts"))[0]
+    values = evaluate_now(cell, 0, [(0, 0)], Artifacts(tmp_path / "artifacts"))[0]
     data = datasets.load("iris")
     assert values["accuracy_float"] == accuracy(logits(trained[0].mlp, data.x_test), data.y_test)
 
@@ -174,7 +174,7 @@ def test_the_float_accuracy_is_that_of_the_trained_network_on_the_test_samples(c
 def test_trainings_differ_from_each_other(cells, tmp_path, trained):
     (cell,) = cells('"chip.adc.bits" = [4]', "dataset=iris", "network.hidden=[4]", "training.epochs=2")
     for training in (0, 1):
-        evaluate(cell, training, [(0, 0)], Artifacts(tmp_path / "artifacts"))
+        evaluate_now(cell, training, [(0, 0)], Artifacts(tmp_path / "artifacts"))
     assert not np.array_equal(trained[0].mlp.weights[0], trained[1].mlp.weights[0])
     assert trained[0].loss_per_epoch[0] != trained[1].loss_per_epoch[0]
 
@@ -183,7 +183,7 @@ def test_a_cell_that_is_no_design_is_refused(cells, artifacts):
     (cell,) = cells('"chip.adc.bits" = [4]')
     config = {**cell.config, "seed": -1}
     with pytest.raises(SpecError, match="seed = -1"):
-        evaluate(Cell(cell.index, config), 0, [(0, 0)], artifacts)
+        evaluate_now(Cell.of(cell.coordinates, config), 0, [(0, 0)], artifacts)
 
 
 # ---- what bits cost

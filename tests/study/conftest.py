@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pytest
 
 from imcsim.study.plan import Axis, Cell, Plan, PlotSpec, Replicates
+from imcsim.study.work import Work
 
 AXES = (Axis("chip.adc.bits", (4, 6)), Axis("chip.adc", ("ideal", {"kind": "uniform", "bits": 6}, "sar")))
+
+
+Place = tuple[tuple[int, ...], int, int, int]
 
 
 def accuracy_at(index: Sequence[int], training: int, die: int, read: int) -> float:
@@ -34,10 +38,17 @@ def make_plan() -> Callable[..., Plan]:
             "config": {"name": "small", "seed": 1, "grid": {axis.path: list(axis.values) for axis in axes}},
             "toml": 'name = "small"\n',
             "axes": axes,
-            "cells": tuple(Cell(index, {"seed": 1, "at": list(index)}) for index in np.ndindex(shape)),
+            "cells": tuple(
+                Cell.of(
+                    {axis.path: axis.values[i] for axis, i in zip(axes, index, strict=True)},
+                    {"seed": 1, "at": list(index)},
+                )
+                for index in np.ndindex(shape)
+            ),
             "replicates": Replicates(trainings=2, dies=3, reads=2),
             "dataset_sha256": "d" * 64,
             "chance": 0.1,
+            "test_samples": 400,
             "plot": PlotSpec(kind="accuracy_vs_bits", x="chip.adc.bits"),
         }
         return Plan(**{**given, **changes})
@@ -51,20 +62,28 @@ def evaluator() -> Evaluator:
 
 
 class Evaluator:
-    """Evaluates points by `accuracy_at`, remembers its calls, and raises `error` at the calls where `fails` says so."""
+    """Evaluates points by `accuracy_at`, remembers them in `asked`, and raises `error` where `fails(place)` says so.
+
+    A place is (index of the cell, training, die, read). `work` is what a run takes.
+    """
 
     def __init__(self) -> None:
-        self.calls: list[tuple[tuple[int, ...], int, tuple[tuple[int, int], ...]]] = []
-        self.fails: Callable[[int], bool] = lambda call: False
+        self.asked: list[Place] = []
+        self.fails: Callable[[Place], bool] = lambda place: False
         self.error: type[BaseException] = RuntimeError
 
-    def __call__(
-        self, cell: Cell, training: int, replicates: Sequence[tuple[int, int]], artifacts: Any
-    ) -> list[Mapping[str, float]]:
-        self.calls.append((cell.index, training, tuple(replicates)))
-        if self.fails(len(self.calls)):
-            raise self.error("out of luck")
-        return [
-            {"accuracy": accuracy_at(cell.index, training, die, read), "accuracy_float": 0.9 + 0.001 * training}
-            for die, read in replicates
-        ]
+    @property
+    def work(self) -> Work:
+        return Work(self.evaluate, lambda key, artifacts: {})
+
+    def evaluate(
+        self, config: Mapping[str, Any], training: int, replicates: Sequence[tuple[int, int]], artifacts: Any
+    ) -> Iterator[Mapping[str, Any]]:
+        index = tuple(config["at"])
+        for die, read in replicates:
+            place = (index, training, die, read)
+            self.asked.append(place)
+            if self.fails(place):
+                raise self.error("out of luck")
+            accuracy = accuracy_at(index, training, die, read)
+            yield {"accuracy": accuracy, "accuracy_float": 0.9 + 0.001 * training}

@@ -27,7 +27,7 @@ CANONICAL_CONFIG = (  # of the small study, by hand
 def results(make_plan, accuracy_at):
     plan = make_plan()
     return {
-        point.id: {"accuracy": accuracy_at(plan.cells[point.cell].index, *point[2:]), "accuracy_float": 0.9}
+        point.id: {"accuracy": accuracy_at(plan.cells[point.cell].config["at"], *point[2:]), "accuracy_float": 0.9}
         for point in plan.points
     }
 
@@ -111,9 +111,9 @@ import hashlib, numpy as np
 from imcsim.study.merge import study_file
 from imcsim.study.plan import Axis, Cell, Plan, Replicates
 axes = (Axis("chip.adc", ("ideal", "sar")),)
-cells = tuple(Cell((i,), {"at": i}) for i in range(2))
+cells = tuple(Cell.of({"chip.adc": value}, {"at": value}) for value in axes[0].values)
 plan = Plan(name="n", config={"b": 1, "a": [2]}, toml="", axes=axes, cells=cells, replicates=Replicates(dies=3),
-            dataset_sha256="", chance=0.1, plot=None)
+            dataset_sha256="", chance=0.1, test_samples=400, plot=None)
 results = {p.id: {"accuracy": 0.1 * p.die, "accuracy_float": 0.5} for p in plan.points}
 print(hashlib.sha256(study_file(plan, results, failed=())).hexdigest())
 """

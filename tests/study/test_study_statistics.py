@@ -9,7 +9,7 @@ import pytest
 import scipy.stats
 
 from imcsim.rng import child
-from imcsim.study.statistics import mean_interval
+from imcsim.study.statistics import estimate_mean, mean_interval
 
 
 def crossed(rng, trainings, dies, sigma_t, sigma_d, sigma_e):
@@ -103,8 +103,85 @@ def test_one_value_has_no_interval():
     assert math.isnan(interval.high)
 
 
-def test_equal_values_have_an_interval_of_no_width():
-    assert ours(np.full((3, 4), 0.75)) == (0.75, 0.75)
+def test_equal_values_have_an_interval_of_no_width_which_says_so_and_no_test():
+    estimate_of_equal = estimate_mean(np.full((3, 4), 0.75))
+    interval = estimate_of_equal.interval()
+    assert (interval.low, interval.high, interval.method) == (0.75, 0.75, "no spread")
+    assert math.isnan(interval.freedom)
+    assert math.isnan(estimate_of_equal.p_of_zero())
+
+
+def test_rounding_is_no_spread():
+    # 1 - 0.9 and 0.4 - 0.3 are a tenth, and differ in the last place
+    differences = np.array([[1 - 0.9], [0.4 - 0.3], [0.1]])
+    assert np.ptp(differences) > 0
+    assert estimate_mean(differences).method == "no spread"
+    assert math.isnan(estimate_mean(differences).p_of_zero())
+
+
+def test_two_values_give_the_interval_of_one_degree_of_freedom():
+    # t with one degree of freedom is the Cauchy distribution: its 97.5 % quantile is tan(0.475 pi), 12.7
+    interval = mean_interval(np.array([[0.8], [0.9]]))
+    assert (interval.high - interval.low) / 2 == pytest.approx(math.tan(0.475 * math.pi) * 0.05, rel=1e-12)
+    assert interval.freedom == 1
+
+
+# The test of no difference
+
+
+def share_of_false_positives(p_of, shape, sigmas, n=2000):
+    rng = child(7, "level", *shape, *map(str, sigmas))
+    return np.mean([p_of(crossed(rng, *shape, *sigmas)) < 0.05 for _ in range(n)])
+
+
+def p_of_zero(table):
+    return estimate_mean(table).p_of_zero()
+
+
+LEVEL_SIGMA = math.sqrt(0.95 * 0.05 / 2000)
+
+
+@pytest.mark.parametrize(
+    ("shape", "sigmas"),
+    [((5, 1), (1, 0, 1)), ((1, 8), (0, 1, 1)), ((5, 3), (1, 0, 0.3)), ((5, 3), (0, 1, 0.3)), ((10, 10), (1, 1, 0.1))],
+)
+def test_where_nothing_differs_one_test_in_twenty_says_it_does(shape, sigmas):
+    assert share_of_false_positives(p_of_zero, shape, sigmas) == pytest.approx(0.05, abs=5 * LEVEL_SIGMA)
+
+
+@pytest.mark.parametrize(("shape", "sigmas"), [((5, 5), (1, 1, 1)), ((5, 3), (0, 0, 1)), ((2, 2), (1, 0, 0.3))])
+def test_where_no_component_stands_out_it_says_so_less_often(shape, sigmas):
+    assert share_of_false_positives(p_of_zero, shape, sigmas) < 0.05 + 5 * LEVEL_SIGMA
+
+
+@pytest.mark.parametrize("sigmas", [(1, 1, 0.1), (1, 1, 1)])
+def test_three_trainings_on_many_dies_are_a_little_too_sure_and_no_more(sigmas):
+    assert share_of_false_positives(p_of_zero, (3, 20), sigmas) < 0.1
+
+
+@pytest.mark.parametrize("sigmas", [(1, 1, 1), (0.3, 1, 1)])
+def test_two_trainings_that_agree_by_luck_prove_nothing(sigmas):
+    assert share_of_false_positives(p_of_zero, (2, 50), sigmas) < 0.05 + 5 * LEVEL_SIGMA
+
+
+def test_a_test_that_takes_every_value_for_independent_cries_wolf():
+    def naive(table):
+        return scipy.stats.ttest_1samp(table.ravel(), 0.0).pvalue
+
+    assert share_of_false_positives(naive, (5, 3), (0, 1, 0.3), n=500) > 0.2
+
+
+def test_with_one_die_the_p_is_that_of_the_t_test_over_trainings():
+    values = np.array([0.01, -0.002, 0.015, 0.008])
+    assert p_of_zero(values[:, np.newaxis]) == pytest.approx(scipy.stats.ttest_1samp(values, 0.0).pvalue, rel=1e-12)
+
+
+def test_p_is_below_5_percent_exactly_where_the_interval_leaves_zero_out():
+    rng = child(8, "both")
+    tables = [0.7 + crossed(rng, 4, 3, 1, 0.5, 0.5) for _ in range(300)]
+    significant = [p_of_zero(table) < 0.05 for table in tables]
+    assert significant == [not ours(table)[0] <= 0 <= ours(table)[1] for table in tables]
+    assert 10 < sum(significant) < 290
 
 
 def test_a_training_that_failed_is_left_out():

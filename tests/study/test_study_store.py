@@ -11,9 +11,18 @@ from hypothesis import strategies as st
 
 from imcsim.errors import DataError
 from imcsim.study import store
-from imcsim.study.store import Artifacts, read_shards, sealed, unsealed, write_atomic, write_shard
+from imcsim.study.store import (
+    Artifacts,
+    MissingArtifactsError,
+    read_shards,
+    sealed,
+    unsealed,
+    write_atomic,
+    write_shard,
+)
 
-POINTS = [{"id": f"id{die}", "training": 0, "die": die, "read": 0, "values": {"accuracy": 0.1 * die}} for die in (1, 2)]
+VALUES = {die: {"accuracy": 0.1 * die, "accuracy_float": 0.9} for die in (1, 2)}
+POINTS = [{"id": f"id{die}", "training": 0, "die": die, "read": 0, "values": VALUES[die]} for die in VALUES]
 
 
 def test_an_atomic_write_replaces_the_file_and_leaves_nothing_else(tmp_path):
@@ -78,7 +87,9 @@ def test_what_was_never_sealed_is_refused(data):
 def test_shards_read_back_what_was_written(tmp_path):
     for point in POINTS:
         write_shard(tmp_path, [point])
-    assert read_shards(tmp_path) == ({point["id"]: point["values"] for point in POINTS}, ())
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert read_shards(tmp_path) == ({point["id"]: point["values"] for point in POINTS}, names, [])
+    assert read_shards(tmp_path, but=names) == ({}, [], [])
 
 
 @pytest.mark.parametrize(
@@ -89,9 +100,11 @@ def test_a_damaged_shard_is_named_and_left_out_until_it_is_written_again(tmp_pat
         write_shard(tmp_path, [point])
     [path] = [path for path in tmp_path.iterdir() if b'"id1"' in path.read_bytes()]
     path.write_bytes(damage(path.read_bytes()))
-    assert read_shards(tmp_path) == ({"id2": {"accuracy": 0.2}}, (path.name,))
+    found = read_shards(tmp_path)
+    assert (found.results, found.damaged) == ({"id2": VALUES[2]}, [path.name])
     write_shard(tmp_path, POINTS[:1])
-    assert read_shards(tmp_path) == ({"id1": {"accuracy": 0.1}, "id2": {"accuracy": 0.2}}, ())
+    again = read_shards(tmp_path)
+    assert (again.results, again.damaged) == ({"id1": VALUES[1], "id2": VALUES[2]}, [])
 
 
 def test_the_temporary_file_of_a_killed_writer_is_no_shard(tmp_path):
@@ -100,53 +113,47 @@ def test_the_temporary_file_of_a_killed_writer_is_no_shard(tmp_path):
     temporary = path.with_name(f".{path.name}.0123456789abcdef.tmp")
     temporary.write_bytes(path.read_bytes()[:10])
     assert store.is_temporary(temporary)
-    assert read_shards(tmp_path)[1] == ()
+    assert read_shards(tmp_path).damaged == []
+    store.remove_temporary(tmp_path)
+    assert list(tmp_path.iterdir()) == [path]
 
 
-class Maker:
-    """Makes an artifact, and counts how often it is asked to."""
-
-    def __init__(self):
-        self.calls = 0
-
-    def __call__(self):
-        self.calls += 1
-        return {"weights": [np.arange(6.0).reshape(2, 3)], "accuracy": np.float64(0.9), "shape": (2, 3)}
+CONTENT = {"weights": [np.arange(6.0).reshape(2, 3)], "accuracy": np.float64(0.9), "shape": (2, 3)}
 
 
-def test_an_artifact_is_made_once_and_read_back_the_same(tmp_path):
-    make = Maker()
-    made, read = (Artifacts(tmp_path / "artifacts").get_or_make({"training": 1}, make) for _ in range(2))
-    assert make.calls == 1
-    for artifact in (made, read):
-        np.testing.assert_array_equal(artifact["weights"][0], np.arange(6.0).reshape(2, 3), strict=True)
-        assert (artifact["accuracy"], artifact["shape"]) == (0.9, [2, 3])
+def test_an_artifact_is_read_back_as_it_was(tmp_path):
+    Artifacts(tmp_path).put({"training": 1}, CONTENT)
+    found = Artifacts(tmp_path).get({"training": 1})
+    np.testing.assert_array_equal(found["weights"][0], np.arange(6.0).reshape(2, 3), strict=True)
+    assert (found["accuracy"], found["shape"]) == (0.9, [2, 3])
 
 
 def test_artifacts_of_different_keys_or_model_versions_do_not_mix(tmp_path, monkeypatch):
-    make = Maker()
-    Artifacts(tmp_path).get_or_make({"training": 1}, make)
-    Artifacts(tmp_path).get_or_make({"training": 2}, make)
+    artifacts = Artifacts(tmp_path)
+    for training in (1, 2):
+        artifacts.put({"training": training}, {"w": training})
+    assert artifacts.get_all([{"training": 2}, {"training": 1}]) == [{"w": 2}, {"w": 1}]
     monkeypatch.setattr(store, "MODEL_VERSION", store.MODEL_VERSION + 1)
-    Artifacts(tmp_path).get_or_make({"training": 1}, make)
-    assert make.calls == 3
+    with pytest.raises(MissingArtifactsError):
+        artifacts.get({"training": 1})
 
 
-def test_a_damaged_artifact_is_named_and_made_again(tmp_path):
-    make = Maker()
-    Artifacts(tmp_path).get_or_make({}, make)
+def test_all_that_is_missing_is_named_at_once(tmp_path):
+    artifacts = Artifacts(tmp_path)
+    artifacts.put({"training": 1}, {})
+    with pytest.raises(MissingArtifactsError) as caught:
+        artifacts.get_all([{"training": training} for training in range(3)])
+    assert caught.value.keys == ({"training": 0}, {"training": 2})
+
+
+def test_a_damaged_artifact_is_named_and_missing(tmp_path):
+    Artifacts(tmp_path).put({}, CONTENT)
     [path] = tmp_path.iterdir()
     intact = path.read_bytes()
     path.write_bytes(intact.replace(b"0.9", b"0.8"))
     artifacts = Artifacts(tmp_path)
-    assert artifacts.get_or_make({}, make)["accuracy"] == 0.9
-    assert (make.calls, artifacts.damaged, path.read_bytes()) == (2, [path.name], intact)
-
-
-def test_an_artifact_that_cannot_be_made_leaves_nothing(tmp_path):
-    def fail():
-        raise ArithmeticError("diverged")
-
-    with pytest.raises(ArithmeticError, match="diverged"):
-        Artifacts(tmp_path).get_or_make({}, fail)
-    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(MissingArtifactsError):
+        artifacts.get({})
+    assert artifacts.damaged == [path.name]
+    artifacts.put({}, CONTENT)
+    assert path.read_bytes() == intact

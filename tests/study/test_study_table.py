@@ -14,20 +14,21 @@ from imcsim.errors import DataError
 from imcsim.study.plan import Replicates
 from imcsim.study.run import run
 from imcsim.study.statistics import mean_interval
-from imcsim.study.table import format_summary, read_table
+from imcsim.study.summary import format_summary
+from imcsim.study.table import read_table
 
 
 @pytest.fixture
 def table(make_plan, evaluator, tmp_path):
-    run(make_plan(), tmp_path, evaluator, lambda done, total: None)
+    run(make_plan(), tmp_path, evaluator.work, lambda progress: None)
     return read_table(tmp_path / "study.h5")
 
 
 @pytest.fixture
 def incomplete(make_plan, evaluator, tmp_path):
     """The second cell has one of its two trainings, the third none."""
-    evaluator.fails = lambda call: call in (2, 3, 9)
-    run(make_plan(), tmp_path, evaluator, lambda done, total: None)
+    evaluator.fails = lambda place: (place[0], place[1]) in (((0, 1), 0), ((0, 2), 0), ((0, 2), 1))
+    run(make_plan(), tmp_path, evaluator.work, lambda progress: None)
     return read_table(tmp_path / "study.h5")
 
 
@@ -71,10 +72,11 @@ def test_failed_points_are_counted_and_left_out(incomplete):
 
 
 def test_slices_split_by_the_axes_that_are_not_kept(table):
-    slices = table.summary().slices("chip.adc")
+    summary = table.summary()
+    slices = summary.slices("chip.adc")
     assert [part.fixed for part in slices] == [{"chip.adc.bits": 4}, {"chip.adc.bits": 6}]
     assert [part.axes for part in slices] == [("chip.adc",)] * 2
-    assert [row for part in slices for row in part.rows] == list(table.summary().rows)
+    assert [row for part in slices for row in part.rows] == list(summary.rows)
 
 
 def test_the_csv_holds_the_summary_and_leaves_out_what_is_no_number(incomplete, tmp_path):
@@ -98,14 +100,14 @@ def test_the_plain_form_is_json_with_null_for_what_is_no_number(incomplete):
 
 def test_the_text_says_percent_intervals_counts_and_what_failed(make_plan, evaluator, tmp_path):
     plan = make_plan(replicates=Replicates(trainings=1, dies=1, reads=1))
-    evaluator.fails = lambda call: call == 3
-    run(plan, tmp_path, evaluator, lambda done, total: None)
+    evaluator.fails = lambda place: place[0] == (0, 2)
+    run(plan, tmp_path, evaluator.work, lambda progress: None)
     lines = format_summary(read_table(tmp_path / "study.h5").summary()).splitlines()
     assert lines[0] == "small"
     assert lines[1].split("  ")[0] == "chip.adc.bits"
     assert lines[3].split() == ["4", "uniform", "bits=6", "51.00", "90.00", "1", "x", "1"]
     assert lines[4].split() == ["4", "sar", "-", "-", "0", "x", "0"]
-    assert lines[-1] == "incomplete: points failed: 1, missing: 0; the means leave them out"
+    assert lines[-2] == "incomplete: points failed: 1, missing: 0; the means leave them out"
 
 
 def test_a_file_that_is_not_there_says_what_to_do(tmp_path):

@@ -1,0 +1,3 @@
+"""Exit codes."""
+
+DONE, SOME_FAILED, WRONG_USAGE, BAD_DATA, INTERRUPTED = 0, 1, 2, 3, 130

@@ -1,0 +1,64 @@
+"""The commands that take a results folder: its table, its figures, how it stands."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+from pathlib import Path
+
+from imcsim.cli.codes import DONE
+from imcsim.errors import SpecError
+
+
+def show(options: argparse.Namespace) -> int:
+    from imcsim.study.comparison import compare, format_comparisons
+    from imcsim.study.spread import format_spread, plain_spread
+    from imcsim.study.summary import format_summary
+    from imcsim.study.table import read_table
+
+    summary = read_table(_study_file(options.folder)).summary()
+    found = None
+    if options.compare is not None:
+        path, given, reference = options.compare.partition("=")
+        found = compare(summary, path, reference if given else None)
+    if options.json:
+        comparison = {} if found is None else {"comparison": found.plain()}
+        spread = {"spread": plain_spread(summary)} if options.spread else {}
+        print(json.dumps({**summary.plain(), **comparison, **spread}, indent=1))
+        return DONE
+    tables = [format_comparisons(found)] if found is not None else []
+    tables += [format_spread(summary)] if options.spread else []
+    print("\n".join(tables or [format_summary(summary)]))
+    return DONE
+
+
+def plot(options: argparse.Namespace) -> int:
+    from imcsim.plots import study_figures
+    from imcsim.study.table import read_table
+
+    table = read_table(_study_file(options.folder))
+    if table.plot is None:
+        raise SpecError.of(("plot",), "the study asks for no plot", remedy="give its file a [plot] and run it again")
+    folder = options.out or options.folder
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [str(path) for path in study_figures(table, folder)]
+    print(json.dumps(paths, indent=1) if options.json else "\n".join(paths))
+    return DONE
+
+
+def status(options: argparse.Namespace) -> int:
+    from imcsim.study.status import format_status, status
+
+    state = status(options.folder)
+    print(json.dumps(dataclasses.asdict(state), indent=1) if options.json else format_status(state))
+    return DONE
+
+
+def _study_file(folder: Path) -> Path:
+    path = folder / "study.h5"
+    if not path.is_file():
+        raise SpecError.of(
+            (), "holds no study.h5", remedy="give the folder that `imcsim run` wrote", source=str(folder)
+        )
+    return path

@@ -1,0 +1,113 @@
+"""The cells of a grid, resolved: a design with the values of each laid over it, as fast as a hundred thousand need."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from imcsim.errors import Problem, SpecError
+from imcsim.experiment.design import Design, cell_config
+from imcsim.experiment.paths import value_at
+from imcsim.experiment.variants import VARIANT
+from imcsim.specs.chip import ChipSpec
+from imcsim.specs.codec import component, overlaid, to_table
+from imcsim.specs.fields import Field, Spec, fields_of
+from imcsim.study.canonical import canonical_json
+from imcsim.study.grid import Combination
+from imcsim.study.plan import Cell
+
+_KEPT = 10_000  # components, beyond which they are forgotten: those of a sample come but once
+
+Changes = dict[str, dict[str, Any]]  # of each part: what is laid over it
+
+
+class Resolver:
+    """Makes cells of `design`. A part (a component of the chip, the network, the training) is built once for all.
+
+    `variants` are laid over the design first, then the swept values.
+    """
+
+    def __init__(self, design: Design, variants: Mapping[str, Any]) -> None:
+        self._design = design
+        self._parts = _parts(design)
+        self._variants = {name: self._split(changes) for name, changes in variants.items()}
+        self._built: dict[tuple[str, str], tuple[Spec, str]] = {}
+        config = cell_config(design)
+        self._rest = {
+            name: canonical_json(value) for name, value in config.items() if name not in ("chip", *self._parts)
+        }
+        self._texts = {part: canonical_json(to_table(value_at(design, part))) for part in self._parts}
+
+    def cell(self, coordinates: Combination, problems: list[Problem]) -> Cell | None:
+        """The cell at `coordinates`, or None, having added to `problems` why it cannot be."""
+        changes = self._changes(coordinates)
+        specs: dict[str, Spec] = {}
+        texts = dict(self._texts)
+        try:
+            for part, table in changes.items():
+                specs[part], texts[part] = self._part(part, table)
+            self._assembled(specs)
+        except SpecError:
+            # told by the longer way, which knows where each problem stands
+            self.resolved(coordinates, problems)
+            return None
+        chip = {part.removeprefix("chip."): texts.pop(part) for part in self._parts if part.startswith("chip.")}
+        return Cell(coordinates, _joined({**self._rest, **texts, "chip": _joined(chip)}))
+
+    def resolved(self, coordinates: Combination, problems: list[Problem]) -> Design | None:
+        """The design at `coordinates`, or None, having added to `problems` why it cannot be."""
+        nested: dict[str, Any] = {}
+        for part, table in self._changes(coordinates).items():
+            head, _, name = part.rpartition(".")
+            (nested.setdefault(head, {}) if head else nested)[name] = table
+        return overlaid(self._design, nested, (), problems)
+
+    def _changes(self, coordinates: Combination) -> Changes:
+        variant = coordinates.get(VARIANT)
+        changes = {part: dict(table) for part, table in self._variants[variant].items()} if variant is not None else {}
+        for path, value in coordinates.items():
+            if path in self._parts:
+                changes.setdefault(path, {}).update(value)
+            elif path != VARIANT:
+                part, _, name = path.rpartition(".")
+                changes.setdefault(part, {})[name] = value
+        return changes
+
+    def _split(self, changes: Mapping[str, Any]) -> Changes:
+        """The changes of a variant, part by part."""
+        chip = {f"chip.{name}": dict(table) for name, table in changes.get("chip", {}).items()}
+        return {**{part: dict(table) for part, table in changes.items() if part != "chip"}, **chip}
+
+    def _part(self, part: str, table: Mapping[str, Any]) -> tuple[Spec, str]:
+        key = part, repr(table)
+        if key not in self._built:
+            if len(self._built) >= _KEPT:
+                self._built.clear()
+            problems: list[Problem] = []
+            built = component(*self._parts[part], table, (), problems)
+            if built is None:
+                raise SpecError(problems)
+            self._built[key] = built, canonical_json(to_table(built))
+        return self._built[key]
+
+    def _assembled(self, specs: Mapping[str, Spec]) -> Design:
+        """The design with these parts, checked as a whole."""
+        given: dict[str, Any] = {part: specs.get(part, current) for part, (_, current) in self._parts.items()}
+        chip = ChipSpec(**{part.removeprefix("chip."): given.pop(part) for part in list(given) if "." in part})
+        return Design(dataset=self._design.dataset, seed=self._design.seed, chip=chip, **given)
+
+
+def _parts(design: Design) -> dict[str, tuple[Field, Spec]]:
+    """What a design is put together from: the field that holds each part, and what it holds."""
+    of_chip = {f"chip.{field.name}": (field, getattr(design.chip, field.name)) for field in fields_of(ChipSpec)}
+    whole = {
+        field.name: (field, part)
+        for field in fields_of(Design)
+        if isinstance(part := getattr(design, field.name), Spec) and field.name != "chip"
+    }
+    return {**whole, **of_chip}
+
+
+def _joined(texts: Mapping[str, str]) -> str:
+    """The canonical JSON of a table, of the canonical JSON of its values."""
+    return "{" + ",".join(f'"{key}":{texts[key]}' for key in sorted(texts)) + "}"  # its keys are names of fields

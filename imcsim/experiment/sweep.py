@@ -1,0 +1,137 @@
+"""What a study sweeps, taken together: the variants and the blocks of its grid, and the cell of each combination."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from imcsim.errors import Problem
+from imcsim.experiment.cells import Resolver
+from imcsim.experiment.conflicts import conflicts
+from imcsim.experiment.design import Design
+from imcsim.experiment.grid import Block, GridReader
+from imcsim.experiment.variants import VARIANT, check_variants
+from imcsim.specs.cells import DERIVES_MISMATCH
+from imcsim.specs.codec import Blocks, format_value
+from imcsim.study.grid import Combination, Factor, Multiplied
+from imcsim.study.plan import Cell
+
+_TOLD = 1000  # cells that cannot be, beyond which no more are looked at
+
+
+class Sweep(NamedTuple):
+    """The `variants` and the `blocks` of a grid, the table that `described` it, and what its conditions ask in vain."""
+
+    variants: Mapping[str, Any]
+    blocks: Sequence[Block]
+    described: Mapping[str, Any]
+    unmet: Sequence[Problem]
+
+    @property
+    def factors(self) -> list[Factor]:
+        """The factors of the product, variants first."""
+        named = [Factor(tuple({VARIANT: name} for name in self.variants))] if self.variants else []
+        return named + [block.factor for block in self.blocks]
+
+    def without_idle(self, product: Multiplied) -> Sweep:
+        """The sweep without the blocks "when" that applied to no cell of its `product`."""
+        idle = self._idle(product)
+        whens = Blocks(one for number, one in enumerate(self.described.get("when", ())) if number not in idle)
+        described = {key: value for key, value in self.described.items() if key != "when"}
+        if whens:
+            described["when"] = whens
+        return self._replace(blocks=[block for block in self.blocks if block.when not in idle], described=described)
+
+    def never_met(self, product: Multiplied) -> list[Problem]:
+        """What is wrong with conditions that no cell of its `product` fulfils."""
+        told = {problem.path[1] for problem in self.unmet}
+        where = [f"when[{number}]" for number in sorted(self._idle(product))]
+        never = "never holds: no cell has all of these values"
+        return [*self.unmet, *(Problem(("grid", one, "if"), never) for one in where if one not in told)]
+
+    def _idle(self, product: Multiplied) -> set[int]:
+        """The numbers of the blocks "when" that never apply: what a block holds applies together."""
+        places = {place - bool(self.variants) for place in product.idle}
+        return {when for place, block in enumerate(self.blocks) if place in places and (when := block.when) is not None}
+
+
+def read_sweep(
+    grid: Mapping[str, Any], variants: Mapping[str, Any], design: Design, cell: Any, problems: list[Problem]
+) -> Sweep:
+    """The sweep of the sections [grid] and [variants] over `design`; `cell` is the study's own [chip.cell]."""
+    reader = GridReader(design, list(variants), problems)
+    blocks, described = reader.read(grid)
+    problems.extend(conflicts(blocks, cell, DERIVES_MISMATCH.get(type(design.chip.cell), ())))
+    check_variants(variants, [path for block in blocks for path in block.paths], design, problems)
+    return Sweep(variants, blocks, described, reader.unmet)
+
+
+def resolved_cells(
+    sweep: Sweep, combinations: Sequence[Combination], design: Design, problems: list[Problem]
+) -> list[Cell]:
+    """The cell at each combination of the sweep; `problems` gathers why some cannot be."""
+    resolver = Resolver(design, sweep.variants)
+    cells, alone = [], _Alone(sweep.blocks, resolver)
+    failed = 0
+    for coordinates in combinations:
+        found: list[Problem] = []
+        cell = resolver.cell(coordinates, found)
+        if cell is not None:
+            cells.append(cell)
+            continue
+        problems.extend(alone.told(coordinates, found))
+        failed += 1
+        if failed == _TOLD:
+            break
+    problems[:] = dict.fromkeys(problems)  # many cells may share one
+    return cells
+
+
+class _Alone:
+    """Tells what is wrong with a cell by the one value to blame, where that value is wrong by itself."""
+
+    def __init__(self, blocks: Sequence[Block], resolver: Resolver) -> None:
+        self._blocks = blocks
+        self._resolver = resolver
+        self._known: dict[tuple[int, int], list[Problem]] = {}
+
+    def told(self, coordinates: Combination, found: Sequence[Problem]) -> Iterator[Problem]:
+        """The problems `found` with the cell at `coordinates`, as the study's author sees them."""
+        left = list(found)
+        for place, block in enumerate(self._blocks):
+            own = {path: coordinates[path] for path in block.paths if path in coordinates}
+            if not block.factor.applies(coordinates) or own not in block.factor.combinations:
+                continue
+            index = block.factor.combinations.index(own)
+            for problem in self._of(place, index, own, coordinates):
+                if problem in left:
+                    left.remove(problem)
+                    yield _at_value(problem, block, index, own)
+        at = ", ".join(f"{path} = {format_value(value)}" for path, value in coordinates.items())
+        yield from (dataclasses.replace(problem, allowed=f"{problem.allowed} (in the cell {at})") for problem in left)
+
+    def _of(self, place: int, index: int, own: Combination, coordinates: Combination) -> list[Problem]:
+        if (place, index) not in self._known:
+            condition = {path: coordinates[path] for path in self._blocks[place].factor.condition}
+            found: list[Problem] = []
+            self._resolver.resolved({**condition, **own}, found)
+            self._known[place, index] = found
+        return self._known[place, index]
+
+
+def _at_value(problem: Problem, block: Block, index: int, own: Combination) -> Problem:
+    """A problem of the design, told as one of the swept value that brings it about."""
+    at = ".".join(problem.path)
+    path = next((path for path in own if at == path or at.startswith(path + ".")), None)
+    if path is not None:
+        *outer, last = block.place(path, index)
+        inner = at[len(path) :]
+        if inner and not last.endswith("]"):
+            last = f'"{path}"'
+        return dataclasses.replace(problem, path=(*outer, last + inner))
+    # the value is at odds with another field
+    path = next(iter(own))
+    value_there = f" = {problem.given}" if problem.given else ""
+    allowed = f"{at}{value_there}: {problem.allowed}"
+    return Problem(block.place(path, index), allowed, given=format_value(own[path]), remedy=problem.remedy)

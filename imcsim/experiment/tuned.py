@@ -1,0 +1,87 @@
+"""The values that tuning finds for a cell: the scores of its candidates, rung by rung, as artifacts.
+
+No test sample is ever seen: candidates are trained and scored on the training part of the data set alone, split again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from imcsim import datasets
+from imcsim.experiment.design import Design, built
+from imcsim.experiment.trained import on_chip, tuning_key
+from imcsim.experiment.tune import TuneSpec, changed, read_config
+from imcsim.rng import child, draw_key
+from imcsim.specs.codec import to_table
+from imcsim.study.halving import best, rungs
+from imcsim.study.store import Artifacts
+from imcsim.study.work import Key
+from imcsim.training import accuracy
+
+
+def tuned_key(config: Mapping[str, Any]) -> Key:
+    """The artifact of the values that a cell of this configuration is tuned to."""
+    validated_on = datasets.load(config["dataset"]).for_tuning.sha256
+    return {"kind": "tuned", "config": {**config, "dataset_sha256": validated_on}}
+
+
+def make_tuned(key: Key, artifacts: Artifacts) -> Mapping[str, Any]:
+    """The `winner`, values by path, and of every rung its epochs, the candidates' places and their accuracies.
+
+    An accuracy is None where the training diverged. Raises ArithmeticError where those of a whole rung did.
+    """
+    design, tuning = read_config(key["config"])
+    if tuning is None:
+        raise ValueError("make_tuned: a cell that tunes nothing")
+    spec = tuning.spec
+    ladder = rungs(len(tuning.candidates), design.training.epochs, spec.reduction, spec.min_epochs)
+    left, record = tuple(range(len(tuning.candidates))), []
+    for rung, go_on in zip(ladder, [*(rung.candidates for rung in ladder[1:]), 1], strict=True):
+        keys = [_score_key(changed(design, tuning.candidates[place]), spec, rung.epochs) for place in left]
+        scores = artifacts.get_all(keys)
+        found = [score["accuracy"] for score in scores]
+        if all(score is None for score in found):
+            raise ArithmeticError(
+                f"tuning: every candidate diverged that was trained for {rung.epochs} epochs, {len(found)} in all; "
+                f"give tune.over other values. The first: {scores[0]['diverged']}"
+            )
+        record.append({"epochs": rung.epochs, "candidates": left, "accuracy": found})
+        left = tuple(left[place] for place in best(found, go_on))
+    return {"winner": tuning.candidates[left[0]], "rungs": record}
+
+
+def _score_key(design: Design, spec: TuneSpec, epochs: int) -> Key:
+    return {
+        "kind": "score",
+        "design": to_table(design),
+        "dataset_sha256": datasets.load(design.dataset).for_tuning.sha256,
+        "epochs": epochs,
+        "trainings": spec.trainings,
+        "dies": spec.dies,
+        "reads": spec.reads,
+    }
+
+
+def make_score(key: Key, artifacts: Artifacts) -> Mapping[str, Any]:
+    """The mean accuracy of a candidate on the chip, over trainings, dies and reads, on the validation samples.
+
+    It is None, beside what was said of it, where a training diverged.
+    """
+    design, data = built(Design, key["design"]), datasets.load(key["design"]["dataset"]).for_tuning
+    trainings = artifacts.get_all([tuning_key(design, k, key["epochs"]) for k in range(key["trainings"])])
+    diverged = [trained["diverged"] for trained in trainings if "diverged" in trained]
+    if diverged:
+        return {"accuracy": None, "diverged": diverged[0]}
+    found = []
+    for training, trained in enumerate(trainings):
+        # streams of its own: what is evaluated later has other dies, other weights and other noise
+        network = on_chip(trained, design, data, child(design.seed, "tune", "calibration", training))
+        for die in range(key["dies"]):
+            manufactured = network.on_die(draw_key(child(design.seed, "tune", "die", die)))
+            for read in range(key["reads"]):
+                z = manufactured.logits(data.x_test, child(design.seed, "tune", "read", training, die, read))
+                found.append(accuracy(z, data.y_test))
+    return {"accuracy": float(np.mean(found))}

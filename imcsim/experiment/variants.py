@@ -1,0 +1,45 @@
+"""The variants of a study: named tables of changes, each laid over the design; an axis before all that is swept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from imcsim.errors import Problem
+from imcsim.experiment.design import Design
+from imcsim.experiment.paths import SWEPT, leaves
+from imcsim.specs.cells import ALTERNATIVES
+from imcsim.specs.codec import format_value, overlaid
+
+VARIANT = "variant"  # the path of their axis
+
+
+def check_variants(variants: Mapping[str, Any], swept: Iterable[str], design: Design, problems: list[Problem]) -> None:
+    """Add to `problems` what is wrong with [variants] of a study that sweeps the paths `swept`."""
+    paths = list(dict.fromkeys(swept))
+    for name, changes in variants.items():
+        for path in paths:
+            if (leaf := variant_leaf(changes, path)) is not None:
+                remedy = "sweep it, or vary it"
+                problems.append(
+                    Problem(("variants", name, leaf), f'would not be heard: [grid] sweeps "{path}"', remedy=remedy)
+                )
+        where = ("variants", name)
+        if not isinstance(changes, Mapping):
+            problems.append(Problem(where, "must be a table of changes", given=format_value(changes)))
+            continue
+        strange = [key for key in changes if key not in SWEPT]
+        problems.extend(Problem((*where, key), "cannot vary", remedy=f"vary {', '.join(SWEPT)}") for key in strange)
+        found: list[Problem] = []
+        overlaid(design, {key: value for key, value in changes.items() if key in SWEPT}, (), found)
+        problems.extend(problem.within(*where) for problem in found)
+
+
+def variant_leaf(changes: Any, path: str) -> str | None:
+    """A path that a variant changes and that is `path`, holds it, lies inside it or is an alternative to it."""
+    head, _, name = path.rpartition(".")
+    rivals = {path, *(f"{head}.{other}" for other in ALTERNATIVES.get(name, ()) if head == "chip.cell")}
+    for leaf in leaves("", changes) if isinstance(changes, Mapping) else ():
+        if leaf in rivals or path.startswith(leaf + ".") or leaf.startswith(path + "."):
+            return leaf
+    return None
