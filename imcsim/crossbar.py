@@ -12,15 +12,18 @@ from typing import Any
 import numpy as np
 
 from imcsim.calibration import choose_ranges, nominal_values
+from imcsim.cells.drift import compensation
+from imcsim.conductances import Conductances, varies_by_call
 from imcsim.converters import dac as dacs
 from imcsim.converters.diagnosis import Diagnosis, diagnose
 from imcsim.converters.ranges import Ranges, fixed_ranges
 from imcsim.errors import CapabilityError, SpecError
 from imcsim.kernels.trim import mean_codes
 from imcsim.mapping import quantise_weights, weight_scale
-from imcsim.programmed import Programmed, column_codes
+from imcsim.programmed import Programmed, column_codes, stored_digits
 from imcsim.rng import draw_key
 from imcsim.silicon import Silicon
+from imcsim.specs.resistive import ResistiveCell
 
 Array = np.ndarray[Any, Any]
 _LEAST_GAIN = 0.1  # of a converter that can be trimmed
@@ -35,10 +38,10 @@ class Die(Silicon):
         """Program weights (rows, cols): quantise to the codes of the array, in steps that are chosen here and kept.
 
         Inputs run from 0 (-1 where signed) to 1 until the crossbar is calibrated. An ensemble takes weights (members,
-        rows, cols) as well. `rng` is what programming errors are drawn from; an SRAM write has none. Raises SpecError
-        for weights of another shape or not finite.
+        rows, cols) as well. `rng` is what programming errors are drawn from, for every die its own; an SRAM write has
+        none. Raises SpecError for weights of another shape or not finite, or beyond what the cells can hold.
         """
-        del rng
+        key = _write_key(self, rng)
         weights = _finite(weights, _weight_shapes(self), "weights").reshape(-1, *self.shape)
         if not math.isfinite(now_s):
             raise SpecError.of("now_s", "must be a finite time", given=str(now_s))
@@ -47,7 +50,9 @@ class Die(Silicon):
         codes = quantise_weights(weights, scale[:, None, None], array.weight_bits)
         ranges = fixed_ranges(self.spec.adc, plan.largest_values.tolist(), plan.signed_values)
         step = np.full(len(codes), 1.0 / dacs.largest_input(self.spec.dac))
-        return Crossbar(self, codes, scale, now_s, step, None if ranges is None else (ranges,) * len(codes))
+        held = Conductances.program(self, stored_digits(self, codes), key, now_s) if _resistive(self) else None
+        ranges_of = None if ranges is None else (ranges,) * len(codes)
+        return Crossbar(self, codes, scale, now_s, step, ranges_of, held=held)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -56,7 +61,8 @@ class Crossbar:
 
     An ensemble whose members hold the same weights keeps them once; so `scale`, `input_step` and `ranges`, one each.
     `ranges` is None where the ADC's ranges await a calibration; `trimmed` (2, members, tiles, columns) is what is taken
-    off the codes, None where they are read as they are.
+    off the codes, None where they are read as they are. `held` is what resistive cells hold, None of other cells, which
+    the codes tell. `gain` (1 or members, 1 or cols) multiplies the outputs to undo drift, None where nothing is undone.
     """
 
     die: Die
@@ -66,6 +72,8 @@ class Crossbar:
     input_step: Array
     ranges: tuple[Ranges, ...] | None
     trimmed: Array | None = None
+    held: Conductances | None = None
+    gain: Array | None = None
 
     def __repr__(self) -> str:
         return f"Crossbar({self.die!r}, {'not calibrated' if self.ranges is None else 'ready to be read'})"
@@ -83,15 +91,16 @@ class Crossbar:
         """Add delta (rows, cols) to the weights: the sums are rounded to the nearest code and clip at the largest.
 
         Cells, scale, input step and ranges stay. An ensemble takes (members, rows, cols) as well. `rng` is what write
-        errors are drawn from; an SRAM write has none. Raises SpecError for a delta of another shape or not finite, or a
-        time before the last write.
+        errors are drawn from, of the cells whose digit changes; an SRAM write has none. Raises SpecError for a delta of
+        another shape or not finite, or a time before the last write.
         """
-        del rng
+        key = _write_key(self.die, rng)
         self._check_time(now_s)
         delta = _finite(delta, _weight_shapes(self.die), "delta").reshape(-1, *self.die.shape)
         scale = self.scale[:, None, None]
         codes = quantise_weights(self.codes * scale + delta, scale, self.die.spec.array.weight_bits)
-        return dataclasses.replace(self, codes=codes, written_s=now_s)
+        held = self.held and self.held.rewrite(self.die, stored_digits(self.die, codes), key, now_s)
+        return dataclasses.replace(self, codes=codes, written_s=now_s, held=held, gain=None)
 
     def on_die(self, die: Die) -> Crossbar:
         """The same codes, input step and ranges on another die of the same design, or on an ensemble of them."""
@@ -103,7 +112,8 @@ class Crossbar:
             )
         if len(self.codes) not in (1, len(die.currents)):
             raise SpecError.of("die", f"must be an ensemble of {len(self.codes)}", given=f"{len(die.currents)} members")
-        return dataclasses.replace(self, die=die, trimmed=None)
+        held = self.held and self.held.on_die(die, self.written_s)
+        return dataclasses.replace(self, die=die, trimmed=None, held=held, gain=None)
 
     def calibrate(self, x: Array) -> Crossbar:
         """Choose the input step, and the ADC ranges where they are not fixed, on samples x (samples, rows).
@@ -155,9 +165,25 @@ class Crossbar:
         self._check_time(now_s)
         samples, keys = self._samples(x), self._keys(rng)
         codes = self._input_codes(samples)
-        product = self._programmed.read(codes, self.scale * self.input_step, keys)
+        product = self._at(now_s, keys).read(codes, self.scale * self.input_step, keys)
+        if self.gain is not None:
+            product *= self.gain[:, None]
         outer = np.shape(x)[:-1] if self.die.members is None else product.shape[:2]
         return product.reshape(*outer, self.die.shape[1])
+
+    def compensate(
+        self, probes: Array, at_write: Array, rng: Generators, *, now_s: float, per_column: bool = False
+    ) -> Crossbar:
+        """Scale the outputs so that reads of `probes` (samples, rows) are as large as they were `at_write`.
+
+        `at_write` is what `mvm` gave for the same probes after the write. One factor, or one a column:
+        mean |y at the write| / mean |y now| (Joshi et al. 2020). A later write takes the factors back.
+        """
+        now = dataclasses.replace(self, gain=None).mvm(probes, rng, now_s=now_s)
+        shape = 1 if self.die.members is None else self.die.members, -1, self.die.shape[1]
+        pairs = zip(np.reshape(at_write, shape), now.reshape(shape), strict=True)
+        gain = np.stack([compensation(before, after, per_column=per_column) for before, after in pairs])
+        return dataclasses.replace(self, gain=gain)
 
     def trim(self, rng: Generators, *, levels: int = 9, reads: int = 64) -> Crossbar:
         """Measure the gain and offset of every ADC as a chip does, and take them off its codes from now on.
@@ -182,6 +208,21 @@ class Crossbar:
         gain[still], offset[still] = 1.0, 0.0
         fitted = np.stack([gain, offset]).reshape(2, len(keys), -1, codes.shape[-1])
         return dataclasses.replace(self, trimmed=fitted[:, :, :: self.die.plan.tiling.groups])
+
+    def _at(self, now_s: float, keys: Array) -> Programmed:
+        """The cells as a call at `now_s` meets them."""
+        if self.held is None:
+            return self._programmed
+        if varies_by_call(self.die):
+            return dataclasses.replace(self._programmed, conducts=self.held.read(self.die, now_s, keys))
+        if now_s not in self._met:
+            self._met.clear()  # of one time: a network is read many times at each
+            self._met[now_s] = dataclasses.replace(self._programmed, conducts=self.held.read(self.die, now_s, None))
+        return self._met[now_s]
+
+    @cached_property
+    def _met(self) -> dict[float, Programmed]:
+        return {}
 
     def _samples(self, x: Array) -> Array:
         """The inputs (1 or members, samples, rows), float32 or float64, of x (..., rows)."""
@@ -232,6 +273,15 @@ class Crossbar:
     def _check_time(self, now_s: float) -> None:
         if not self.written_s <= now_s < math.inf:
             raise SpecError.of("now_s", f"must not lie before the last write, at {self.written_s} s", given=str(now_s))
+
+
+def _resistive(die: Die) -> bool:
+    return isinstance(die.spec.cell, ResistiveCell)
+
+
+def _write_key(die: Die, rng: np.random.Generator) -> int:
+    """The key of a write; nothing is drawn where writes have no error."""
+    return draw_key(rng) if _resistive(die) else 0
 
 
 def _weight_shapes(die: Die) -> tuple[tuple[int, ...], ...]:

@@ -69,8 +69,16 @@ class DataError(ImcsimError, ValueError):
     """A file whose content is damaged or not what it claims to be."""
 
 
+class SolverError(ImcsimError, RuntimeError):
+    """A computation that found no solution, and does not pass off what it has as one."""
+
+
 class StorageError(OSError):
     """The folder of a study cannot be read or written (disk full, permission lost): no fault of any point."""
+
+
+class ExtrapolationWarning(UserWarning):
+    """A device model is used beyond the states or times at which its numbers were measured."""
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

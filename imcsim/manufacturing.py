@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 
 from imcsim import cells
+from imcsim.cells.read_noise import traps
+from imcsim.cells.resistive import stuck_cells
 from imcsim.converters import adc as adcs
 from imcsim.converters import dac as dacs
 from imcsim.crossbar import Die
@@ -16,8 +18,10 @@ from imcsim.errors import SpecError
 from imcsim.floorplan import Floorplan, floorplan
 from imcsim.kernels import frozen
 from imcsim.kernels.frozen import frozen_normals
+from imcsim.places import cell_normals, place_normals
 from imcsim.specs.cells import StoredBitCell
 from imcsim.specs.chip import ChipSpec
+from imcsim.specs.resistive import ResistiveCell
 
 Array = np.ndarray[Any, Any]
 
@@ -37,7 +41,8 @@ def manufacture(spec: ChipSpec, shape: tuple[int, int], key: int | Sequence[int]
     plan = floorplan(spec, shape)
     members = len(keys) if isinstance(key, Sequence | np.ndarray) else None
     drawn = _Frozen(plan, [np.uint64(one) for one in keys])
-    return Die(plan, members, plan.column, drawn.currents(), drawn.lost_bits(), drawn.adc(), drawn.dac())
+    silicon = drawn.currents(), drawn.lost_bits(), drawn.adc(), drawn.dac()
+    return Die(plan, members, plan.column, *silicon, tuple(drawn.keys), drawn.stuck(), drawn.trapped())
 
 
 def nominal_die(spec: ChipSpec, shape: tuple[int, int]) -> Die:
@@ -77,6 +82,18 @@ class _Frozen:
         minimum, coin = (self._normals(source, *where) for source in (frozen.CELL_MINIMUM, frozen.CELL_POWER_UP))
         return cells.lost_bits(self.spec.cell, minimum, coin)
 
+    def stuck(self) -> tuple[Array, Array] | None:
+        cell = self.spec.cell
+        if not isinstance(cell, ResistiveCell) or cell.stuck is None:
+            return None
+        return stuck_cells(cell, cell_normals(self.plan, self.keys, frozen.CELL_STUCK))
+
+    def trapped(self) -> Array | None:
+        cell = self.spec.cell
+        if not isinstance(cell, ResistiveCell) or cell.telegraph_noise is None:
+            return None
+        return traps(cell, cell_normals(self.plan, self.keys, frozen.CELL_TRAP))
+
     def adc(self) -> adcs.Errors:
         def normals(source: str, n: int) -> Array:
             of_arrays = source == "element of an array"
@@ -98,16 +115,7 @@ class _Frozen:
         return dacs.row_errors(self.spec.dac, gain, units)
 
     def _normals(self, source: int, rows: int, polarities: int, *, of_arrays: bool = False) -> Array:
-        """(members, tiles, rows, polarities, slices, physical columns), or the first place of each array."""
-        tiling, slices = self.plan.tiling, self.plan.layout.slices
-        if of_arrays:
-            where = (tiling.tiles, rows, polarities, slices, tiling.arrays, 1)
-            return np.stack([frozen_normals(key, source, *where) for key in self.keys])
-        width = int(tiling.place.max()) + 1
-        where = (tiling.tiles, rows, polarities, slices, tiling.arrays * width, width)
-        drawn = np.stack([frozen_normals(key, source, *where) for key in self.keys])
-        at = tiling.array_of * width + tiling.place
-        return drawn[..., : len(at)] if np.array_equal(at, np.arange(len(at))) else drawn[..., at]
+        return place_normals(self.plan, self.keys, source, rows, polarities, of_arrays=of_arrays)
 
     def _sharing(self) -> tuple[Array, Array]:
         """Of each converted column, the column that owns its ADC, and the number of its array."""

@@ -19,7 +19,10 @@ from imcsim.mapping import cell_digits
 from imcsim.reads import Arrays, Cells, Circuit, ExactProduct, prepare
 from imcsim.silicon import Silicon
 from imcsim.specs.dac import IdealDAC
+from imcsim.specs.resistive import ResistiveCell
+from imcsim.specs.wires import ResistiveWires
 from imcsim.tiling import Tiling
+from imcsim.wires import transfer
 
 Array = np.ndarray[Any, Any]
 
@@ -29,12 +32,14 @@ class Programmed:
     """Weight codes (1 or members, rows, cols) on silicon, read through converters of these ranges (1 or members).
 
     `trimmed` (2, members, tiles, columns): gain and offset that are taken off the codes of each converter, or None.
+    `conducts` is what every cell conducts, in digits, where that is not told by the codes.
     """
 
     silicon: Silicon
     codes: Array
     ranges: tuple[Ranges, ...]
     trimmed: Array | None
+    conducts: Array | None = None
 
     def read(self, inputs: Array, unit: Array, keys: Array) -> Array:
         """Read input codes (1 or members, samples, rows) -> (members, samples, cols) float64.
@@ -52,7 +57,8 @@ class Programmed:
     def exact(self) -> ExactProduct | None:
         """The product itself, where cells and rows are ideal and no conversion loses anything; else None."""
         silicon, spec, plan = self.silicon, self.silicon.spec, self.silicon.plan
-        ideal = silicon.column == Column() and silicon.lost is None and silicon.dac is None
+        ideal = spec.wires is None and silicon.column == Column() and silicon.lost is None and silicon.dac is None
+        ideal = ideal and (self.conducts is None or np.array_equal(self.conducts, self._of_codes()))
         if not ideal or isinstance(spec.dac, IdealDAC) or cells.off_state(spec.cell) or self.trimmed is not None:
             return None
         largest, signed = plan.largest_values.tolist(), plan.signed_values
@@ -64,11 +70,12 @@ class Programmed:
     def arrays(self) -> Arrays:
         """The cells as programmed: a digit conducts its share of the cell's frozen current."""
         silicon, plan, spec = self.silicon, self.silicon.plan, self.silicon.spec
-        digits = self._digits()
-        states = self._by_read(digits * silicon.currents, np.subtract)
+        digits = self._of_codes() if self.conducts is None else self.conducts
+        arriving = digits if spec.wires is None else self._through(spec.wires, digits)
+        states = self._by_read(arriving * silicon.currents, np.subtract)
         variances = np.zeros((1, 1, 1, 1, 1), np.float32)
         if silicon.column.cell_variance > 0:
-            of_cells = np.square(digits) * cells.variance_states(spec.cell, silicon.currents)
+            of_cells = cells.digit_variances(spec.cell, digits, silicon.currents, plan.layout.top[:, None])
             variances = self._by_read(of_cells, np.add)
         sigma, most = cells.mismatch_sigma_rel(spec.cell), float(plan.largest_sums.max())
         # what jitter adds is as the square of a current, 1 + sigma^2 on average
@@ -90,18 +97,30 @@ class Programmed:
         """`lo` or `lsb` of every converted column: (1 or members, columns)."""
         return np.array([getattr(ranges, name) for ranges in self.ranges])[:, self.silicon.plan.slice_of]
 
-    def _digits(self) -> Array:
+    def _of_codes(self) -> Array:
         """What every cell conducts, in digits: (1 or members, tiles, rows, polarities, slices, physical columns)."""
         silicon, plan = self.silicon, self.silicon.plan
-        stored = np.zeros(
-            (len(self.codes), plan.tiling.tiles * plan.tiling.used, *silicon.currents.shape[3:]), np.uint8
-        )
-        stored[:, : plan.shape[0]] = cell_digits(column_codes(plan.tiling, self.codes), silicon.spec.array)
-        stored = stored.reshape(-1, *silicon.currents.shape[1:])
+        stored = stored_digits(silicon, self.codes)
         if silicon.lost is not None:
             lost, held = silicon.lost
             stored = np.where(lost, held * plan.layout.top.astype(np.uint8)[:, None], stored)
         return stored.astype(np.float32) + plan.off_digit.astype(np.float32)[:, None]
+
+    def _through(self, wires: ResistiveWires, digits: Array) -> Array:
+        """What arrives through the wires of cells that conduct `digits`, in digits of the same shape.
+
+        The cells that a weight matrix uses load the lines of their array, and no others.
+        """
+        plan, cell = self.silicon.plan, self.silicon.spec.cell
+        assert isinstance(cell, ResistiveCell)  # others have no such wires
+        unit_S = cell.span / plan.layout.top[:, None]
+        ordered = (0, 1, 4, 3, 2, 5)  # (members, tiles, slices, polarities, rows, columns), and back
+        g_S = np.transpose(np.asarray(digits * unit_S, np.float64), ordered)
+        arriving = np.empty_like(g_S)
+        for array in range(plan.tiling.arrays):
+            of_array = plan.tiling.array_of == array
+            arriving[..., of_array] = transfer(wires, np.ascontiguousarray(g_S[..., of_array]))
+        return np.asarray(np.transpose(arriving, ordered) / unit_S, np.float32)
 
     def _by_read(self, values: Array, joined: np.ufunc) -> Array:
         """Values of cells (members, tiles, rows, polarities, ...) -> (members, reads, rows, pair, columns).
@@ -156,6 +175,14 @@ class Programmed:
             entered = inputs.sum(axis=2, dtype=np.float64) - completion * inputs.shape[2]
             product += (unit * offset * entered)[..., None]
         return np.asarray(product)
+
+
+def stored_digits(silicon: Silicon, codes: Array) -> Array:
+    """The digits of weight codes: (1 or members, tiles, rows, polarities, slices, physical columns) uint8."""
+    plan = silicon.plan
+    stored = np.zeros((len(codes), plan.tiling.tiles * plan.tiling.used, *silicon.currents.shape[3:]), np.uint8)
+    stored[:, : plan.shape[0]] = cell_digits(column_codes(plan.tiling, codes), silicon.spec.array)
+    return stored.reshape(-1, *silicon.currents.shape[1:])
 
 
 def column_codes(tiling: Tiling, codes: Array) -> Array:

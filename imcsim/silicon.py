@@ -22,7 +22,9 @@ class Silicon:
 
     `currents` (members, tiles, rows of a tile, polarities, slices, columns): what each cell adds when it conducts, 1
     for a nominal cell. `lost` says which cells lose their bit and what they hold instead, None where none can; `adc`
-    and `dac` hold the errors of the converters. `column` is the analog column in units of a driven on-cell.
+    and `dac` hold the errors of the converters. `column` is the analog column in units of a driven on-cell. `keys` are
+    those of the dies, None on the nominal one. Of resistive cells, `stuck` says which are and at what conductance (S),
+    `trapped` which have a trap.
     """
 
     plan: Floorplan
@@ -32,6 +34,9 @@ class Silicon:
     lost: tuple[Array, Array] | None
     adc: Errors
     dac: RowErrors | None
+    keys: tuple[np.uint64, ...] | None = None
+    stuck: tuple[Array, Array] | None = None
+    trapped: Array | None = None
 
     def __repr__(self) -> str:
         many = "" if self.members is None else f", {self.members} members"

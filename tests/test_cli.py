@@ -940,7 +940,7 @@ def test_devices_prints_a_model_with_every_source_reason_and_range(imcsim, name)
     notes = json.loads(as_json)["notes"]
     assert notes
     for path, note in notes.items():
-        assert f"  {path.split('.')[1]} = " in out
+        assert f"  {path.rpartition('.')[2]} = " in out
         assert note["source"] in out
         assert note.get("reason", "") in out
     assert out.count("assumed: ") == sum(note["source"] == "assumed" for note in notes.values())

@@ -17,9 +17,10 @@ PACKAGE = Path(imcsim.__file__).parent
 ORDER = [
     {"errors", "rng", "version"},
     {"specs", "kernels"},
-    {"cells", "converters", "mapping", "tiling"},
+    {"cells", "converters", "mapping", "tiling", "wires"},
     {"reads", "floorplan"},
-    {"calibration", "silicon"},
+    {"calibration", "silicon", "places"},
+    {"conductances"},
     {"programmed"},
     {"crossbar"},
     {"manufacturing"},

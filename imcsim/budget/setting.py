@@ -13,10 +13,11 @@ from imcsim.converters import dac as dacs
 from imcsim.converters.dac import input_codes
 from imcsim.converters.ranges import Ranges, fixed_ranges
 from imcsim.crossbar import Crossbar
-from imcsim.errors import SpecError
+from imcsim.errors import CapabilityError, SpecError
 from imcsim.manufacturing import nominal_die
 from imcsim.rng import child
 from imcsim.specs.chip import ChipSpec
+from imcsim.specs.resistive import ResistiveCell
 
 Array = np.ndarray[Any, Any]
 
@@ -78,9 +79,12 @@ def setting(
 ) -> Setting:
     """The setting of a design for a layer of (rows, cols), of which at most `columns` columns are emulated.
 
-    Raises SpecError where the layer is none, or too large to emulate.
+    Raises SpecError where the layer is none, or too large to emulate, CapabilityError for cells without closed forms.
     """
     rows, cols = layer
+    if isinstance(spec.cell, ResistiveCell):
+        remedy = "program a crossbar and read it: imcsim.manufacture(...).program(...).mvm(...)"
+        raise CapabilityError.of("cell.kind", "the budget knows SRAM cells alone", f'"{spec.cell.kind}"', remedy)
     if not (1 <= rows <= LARGEST_ROWS and 1 <= cols <= LARGEST_COLUMNS):
         allowed = f"must be ROWSxCOLS, from 1x1 to {LARGEST_ROWS}x{LARGEST_COLUMNS}"
         raise SpecError.of("layer", allowed, given=f"{rows}x{cols}")

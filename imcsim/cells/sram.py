@@ -16,7 +16,8 @@ import numpy as np
 
 from imcsim.kernels.column import Column
 from imcsim.specs.array import ArraySpec
-from imcsim.specs.cells import Cell, SramCapacitorCell, SramCell, SramCurrentCell, SramDischargeCell
+from imcsim.specs.cells import AnySramCell, Cell, SramCapacitorCell, SramCell, SramCurrentCell, SramDischargeCell
+from imcsim.specs.resistive import ResistiveCell
 
 Array = np.ndarray[Any, Any]
 
@@ -41,10 +42,11 @@ def frozen_currents(cell: Cell, array: ArraySpec, normals: Array) -> Array:
     Axis 1 holds all rows of the array, used or not. No current is negative.
     """
     del array  # a cell's current does not depend on its neighbours
+    assert not isinstance(cell, ResistiveCell)  # which is registered
     return spread(cell, normals)
 
 
-def spread(cell: Cell, normals: Array) -> Array:
+def spread(cell: AnySramCell, normals: Array) -> Array:
     """Numbers about one, spread by the cell's mismatch: normals of any shape -> the same shape, float32."""
     sigma = mismatch_sigma_rel(cell)
     if cell.mismatch_law == "lognormal":
@@ -100,6 +102,16 @@ def variance_states(cell: Cell, currents: Array) -> Array:
     """The variance that each conducting cell adds at a read, in units of the column's `cell_variance`."""
     del cell
     return np.ones_like(currents)
+
+
+@singledispatch
+def digit_variances(cell: Cell, digits: Array, currents: Array, top: Array) -> Array:
+    """The variance that each driven cell adds at a read, in squares of a digit times the column's `cell_variance`.
+
+    `digits` are what it conducts, of at most about `top`; `currents` its frozen unit currents.
+    """
+    del top
+    return np.asarray(np.square(digits) * variance_states(cell, currents))
 
 
 @singledispatch

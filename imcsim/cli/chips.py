@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from imcsim.cli.codes import DONE
 from imcsim.errors import SpecError
@@ -70,29 +71,68 @@ def devices(options: argparse.Namespace) -> int:
 
 
 def _described(model: DeviceModel) -> str:
-    from imcsim.cells import column, mismatch_sigma_rel
-    from imcsim.specs.codec import format_value, to_table
+    from imcsim.specs.codec import to_table
+    from imcsim.specs.resistive import ResistiveCell
 
     lines = [f"{model.name}: {model.title}", model.description]
     for component, values in to_table(model.spec).items():
-        lines += ["", f"[{component}]"]
-        for key, value in values.items():
-            note = model.notes.get(f"{component}.{key}")
-            unit = f" {note.unit}" if note and note.unit not in ("", "1") else ""
-            lines.append(f"  {key} = {format_value(value)}{unit}")
-            if note:
-                valid = f"; valid {note.valid[0]:g} to {note.valid[1]:g}{unit}" if note.valid else ""
-                reason = f": {note.reason}" if note.reason else ""
-                lines.append(f"      {note.source}{reason}{valid}")
+        lines += _component(model, component, values)
+    derived = _of_resistive(model) if isinstance(model.spec.cell, ResistiveCell) else _of_sram(model)
+    return "\n".join([*lines, "", "derived", *(f"  {line}" for line in derived)])
+
+
+def _component(model: DeviceModel, path: str, values: Mapping[str, Any]) -> list[str]:
+    """The values of a component with their sources, those that it holds after them."""
+    from imcsim.specs.codec import format_value
+
+    lines, inner = ["", f"[{path}]"], []
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            inner += _component(model, f"{path}.{key}", value)
+            continue
+        note = model.notes.get(f"{path}.{key}")
+        unit = f" {note.unit}" if note and note.unit not in ("", "1") else ""
+        lines.append(f"  {key} = {format_value(value)}{unit}")
+        if note:
+            valid = f"; valid {note.valid[0]:g} to {note.valid[1]:g}{unit}" if note.valid else ""
+            reason = f": {note.reason}" if note.reason else ""
+            lines.append(f"      {note.source}{reason}{valid}")
+    return lines + inner
+
+
+def _of_sram(model: DeviceModel) -> list[str]:
+    from imcsim.cells import column, mismatch_sigma_rel
+
     analog = column(model.spec.cell, model.spec.array)
-    lines += [
-        "",
-        "derived",
-        f"  mismatch of a cell: {mismatch_sigma_rel(model.spec.cell):.3g} of the unit current",
-        f"  swing: {analog.swing:.4g} MAC units of {model.spec.array.rows} rows",
+    return [
+        f"mismatch of a cell: {mismatch_sigma_rel(model.spec.cell):.3g} of the unit current",
+        f"swing: {analog.swing:.4g} MAC units of {model.spec.array.rows} rows",
         (
-            f"  read noise: {analog.cell_variance**0.5:.3g} of the unit current a conducting cell, "
+            f"read noise: {analog.cell_variance**0.5:.3g} of the unit current a conducting cell, "
             f"{analog.variance**0.5:.3g} MAC units a column"
         ),
     ]
-    return "\n".join(lines)
+
+
+def _of_resistive(model: DeviceModel) -> list[str]:
+    """What a cell at g_max does, as a share of g_max."""
+    import warnings
+
+    import numpy as np
+
+    from imcsim.cells.drift import drift_factor
+    from imcsim.cells.programming import programming_sigma
+    from imcsim.cells.read_noise import read_sigma
+    from imcsim.specs.resistive import ResistiveCell
+
+    cell = model.spec.cell
+    assert isinstance(cell, ResistiveCell)
+    full = np.array([cell.g_max_S])
+    sigmas = programming_sigma(cell, full), read_sigma(cell, full, full, 0.0)
+    written, noise = (float(sigma[0]) / cell.g_max_S for sigma in sigmas)
+    lines = [f"a write to g_max is off by {written:.3g} of it (sigma)", f"read noise there, at once: {noise:.3g} of it"]
+    if cell.drift is None:
+        return [*lines, "drift: not known, so that it is read at its write alone"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return [*lines, f"left of g_max after a day, on average: {float(drift_factor(cell, full, 86400.0)[0]):.3g}"]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from typing import Any
 
 from imcsim.errors import Problem, SpecError
 from imcsim.experiment.design import Design, cell_config
-from imcsim.experiment.paths import value_at
 from imcsim.experiment.variants import VARIANT
 from imcsim.specs.chip import ChipSpec
 from imcsim.specs.codec import component, overlaid, to_table
@@ -36,7 +36,9 @@ class Resolver:
         self._rest = {
             name: canonical_json(value) for name, value in config.items() if name not in ("chip", *self._parts)
         }
-        self._texts = {part: canonical_json(to_table(value_at(design, part))) for part in self._parts}
+        self._texts = {
+            part: canonical_json(to_table(held)) for part, (_, held) in self._parts.items() if held is not None
+        }
 
     def cell(self, coordinates: Combination, problems: list[Problem]) -> Cell | None:
         """The cell at `coordinates`, or None, having added to `problems` why it cannot be."""
@@ -51,7 +53,7 @@ class Resolver:
             # told by the longer way, which knows where each problem stands
             self.resolved(coordinates, problems)
             return None
-        chip = {part.removeprefix("chip."): texts.pop(part) for part in self._parts if part.startswith("chip.")}
+        chip = {part.removeprefix("chip."): texts.pop(part) for part in list(texts) if part.startswith("chip.")}
         return Cell(coordinates, _joined({**self._rest, **texts, "chip": _joined(chip)}))
 
     def resolved(self, coordinates: Combination, problems: list[Problem]) -> Design | None:
@@ -64,13 +66,19 @@ class Resolver:
 
     def _changes(self, coordinates: Combination) -> Changes:
         variant = coordinates.get(VARIANT)
-        changes = {part: dict(table) for part, table in self._variants[variant].items()} if variant is not None else {}
+        changes = copy.deepcopy(self._variants[variant]) if variant is not None else {}
         for path, value in coordinates.items():
-            if path in self._parts:
-                changes.setdefault(path, {}).update(value)
-            elif path != VARIANT:
-                part, _, name = path.rpartition(".")
-                changes.setdefault(part, {})[name] = value
+            if path == VARIANT:
+                continue
+            part = next(part for part in self._parts if f"{path}.".startswith(f"{part}."))
+            *inner, name = [key for key in path.removeprefix(part).split(".") if key] or [""]
+            table = changes.setdefault(part, {})
+            for key in inner:
+                table = table.setdefault(key, {})
+            if name:
+                table[name] = value
+            else:  # the whole part
+                table.update(value)
         return changes
 
     def _split(self, changes: Mapping[str, Any]) -> Changes:
@@ -97,10 +105,10 @@ class Resolver:
         return Design(dataset=self._design.dataset, seed=self._design.seed, chip=chip, **given)
 
 
-def _parts(design: Design) -> dict[str, tuple[Field, Spec]]:
+def _parts(design: Design) -> dict[str, tuple[Field, Spec | None]]:
     """What a design is put together from: the field that holds each part, and what it holds."""
     of_chip = {f"chip.{field.name}": (field, getattr(design.chip, field.name)) for field in fields_of(ChipSpec)}
-    whole = {
+    whole: dict[str, tuple[Field, Spec | None]] = {
         field.name: (field, part)
         for field in fields_of(Design)
         if isinstance(part := getattr(design, field.name), Spec) and field.name != "chip"

@@ -20,6 +20,14 @@ DAC_GAIN = 6
 DAC_ELEMENT = 7
 CELL_MINIMUM = 8  # the supply below which a cell loses its bit
 CELL_POWER_UP = 9  # the state in which it wakes
+CELL_STUCK = 10  # whether a resistive cell is stuck, and at what
+CELL_TRAP = 11  # whether it has a trap
+
+# Normals of places that are not frozen: under the key of a call, and under that of a write.
+READ_FLICKER = 12
+READ_TELEGRAPH = 13
+WRITE_DRIFT = 14  # which way a cell drifts until it is written again
+WRITE = 64  # + k: the error of attempt k
 
 
 @parallel_kernel(lambda *args: 10 * math.prod(args[2:7]))

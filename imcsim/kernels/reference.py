@@ -16,6 +16,7 @@ from imcsim.kernels.column import (
 )
 from imcsim.kernels.decide import COUNT, DECISION_NOISE, DITHER, NEAREST, PIPELINE, STOCHASTIC, SUCCESSIVE, Decision
 from imcsim.kernels.inputs import AS_IS, BINARY, NEGATIVE, POSITIVE, SIGNED, Cycles
+from imcsim.kernels.nodal import Line, line_resistances
 
 Array = np.ndarray[Any, Any]
 
@@ -277,3 +278,24 @@ def decide(u: Array, decision: Decision, tile: int, max_code: int, key: int, con
         )
         codes = (cumulative <= random[:, None]).sum(axis=1)
     return np.clip(codes, 0, max_code).astype(np.float64)
+
+
+# Wires
+
+
+def cell_voltages(g: Array, v: Array, word: Line, bit: Line, *, parallel: bool = False) -> Array:
+    """The twin of nodal.cell_voltages for one network, g and v (rows, cols) -> d (rows, cols): a dense solve."""
+    rows, cols = g.shape
+    of_bit = np.kron(line_resistances(bit, rows), np.eye(cols))
+    if parallel:
+        of_word = np.kron(line_resistances(word, rows), np.eye(cols))
+    else:
+        of_word = np.kron(np.eye(rows), line_resistances(word, cols))
+    d = np.linalg.solve(np.eye(g.size) + (of_word + of_bit) * g.ravel(), v.ravel())
+    return np.asarray(d.reshape(g.shape))
+
+
+def transfer_matrix(g: Array, word: Line, bit: Line) -> Array:
+    """The twin of nodal.transfer_matrix for one array, g (rows, cols) -> (rows, cols): a dense solve a word line."""
+    driven = np.eye(len(g))[:, :, None] * np.ones(g.shape)
+    return np.array([(g * cell_voltages(g, v, word, bit)).sum(axis=0) for v in driven])

@@ -33,16 +33,16 @@ class ChipNetwork:
     biases: tuple[Array, ...]
     activation: str
 
-    def logits(self, x: Array, rng: Generators) -> Array:
-        """Run x (samples, inputs) through the chip: the last layer's sums, (samples, outputs).
+    def logits(self, x: Array, rng: Generators, *, now_s: float = 0.0) -> Array:
+        """Run x (samples, inputs) through the chip at `now_s`: the last layer's sums, (samples, outputs).
 
         An ensemble takes a generator a member and gives (members, samples, outputs).
         """
         keys = [draw_key(one) for one in ([rng] if isinstance(rng, np.random.Generator) else rng)]
         last = len(self.layers) - 1
         for layer in range(last):
-            x = self._hidden(layer, x, keys)
-        return self._sums(last, x, keys)
+            x = self._hidden(layer, x, keys, now_s)
+        return self._sums(last, x, keys, now_s)
 
     def on_die(self, key: int | Sequence[int]) -> ChipNetwork:
         """The same programmed weights and ranges on the die of `key` (64 bits); of many keys, on an ensemble."""
@@ -66,14 +66,14 @@ class ChipNetwork:
             layers.append(layer.trim(own, levels=levels, reads=reads))
         return dataclasses.replace(self, layers=tuple(layers))
 
-    def _hidden(self, layer: int, x: Array, keys: Sequence[int]) -> Array:
-        return np.asarray(ACTIVATIONS[self.activation].function(self._sums(layer, x, keys)))
+    def _hidden(self, layer: int, x: Array, keys: Sequence[int], now_s: float) -> Array:
+        return np.asarray(ACTIVATIONS[self.activation].function(self._sums(layer, x, keys, now_s)))
 
-    def _sums(self, layer: int, x: Array, keys: Sequence[int]) -> Array:
+    def _sums(self, layer: int, x: Array, keys: Sequence[int], now_s: float) -> Array:
         # a stream a layer: what one layer reads does not depend on how many were read before it
         streams = [child(key, "read", layer) for key in keys]
         crossbar = self.layers[layer]
-        read = crossbar.mvm(x, streams[0] if crossbar.die.members is None else streams)
+        read = crossbar.mvm(x, streams[0] if crossbar.die.members is None else streams, now_s=now_s)
         return np.asarray(read + self.biases[layer])
 
 
@@ -95,7 +95,7 @@ def calibrate(network: ChipNetwork, x: Array, rng: np.random.Generator) -> ChipN
         layers[index] = layers[index].calibrate(x)
         network = dataclasses.replace(network, layers=tuple(layers))
         if index < len(layers) - 1:
-            x = network._hidden(index, x, keys)
+            x = network._hidden(index, x, keys, network.layers[index].written_s)
     return network
 
 

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Literal
 
 from imcsim.errors import Problem
 from imcsim.specs.fields import Spec, limited
+from imcsim.specs.resistive import ResistiveCell
 
 REFERENCE_K = 300.0  # at which the numbers of a cell are given
 
@@ -204,7 +205,8 @@ def _idle_supply(cell: StoredBitCell, remedy: str) -> Iterable[Problem]:
         yield Problem(("v_dd_V",), "would change nothing", str(cell.v_dd_V), f"give v_min_mean_V, or {remedy}")
 
 
-Cell = SramCell | SramDischargeCell | SramCurrentCell | SramCapacitorCell
+AnySramCell = SramCell | SramDischargeCell | SramCurrentCell | SramCapacitorCell
+Cell = AnySramCell | ResistiveCell
 
 # Fields of which a cell has one side: a number itself, or what it is derived from. To give one sets the others aside.
 ALTERNATIVES = {

@@ -11,18 +11,23 @@ from imcsim.specs.array import ArraySpec
 from imcsim.specs.cells import Cell, TransistorCell
 from imcsim.specs.dac import DAC, BitSerialDAC
 from imcsim.specs.fields import Spec
+from imcsim.specs.resistive import ResistiveCell
+from imcsim.specs.wires import ResistiveWires
 
 
 @dataclass(frozen=True, kw_only=True)
 class ChipSpec(Spec):
-    """A chip before it is manufactured: its cell, array and converters."""
+    """A chip before it is manufactured: its cell, array and converters, and its wires where they resist."""
 
     cell: Cell
     array: ArraySpec = field(default_factory=ArraySpec)
     dac: DAC = field(default_factory=BitSerialDAC)
     adc: ADC = field(default_factory=UniformADC)
+    wires: ResistiveWires | None = None
 
     def problems(self) -> Iterable[Problem]:
+        if self.wires is not None:
+            yield from self._of_wires(self.wires)
         if not isinstance(self.cell, TransistorCell):
             return
         if isinstance(self.dac, BitSerialDAC):
@@ -40,3 +45,16 @@ class ChipSpec(Spec):
                 given="true",
                 remedy='use kind = "bit_serial", which takes signed inputs in two\'s complement',
             )
+
+    def _of_wires(self, wires: ResistiveWires) -> Iterable[Problem]:
+        if not isinstance(self.cell, ResistiveCell):
+            allowed = "are of cells that conduct: the bit line of an SRAM cell takes currents"
+            yield Problem(("wires",), allowed, f'cell.kind = "{self.cell.kind}"', "leave them out")
+        elif self.cell.current is not None:
+            remedy = "drop cell.current, or solve by imcsim.wires.currents"
+            yield Problem(("wires",), "are of cells with I = g V: others have no transfer matrix", remedy=remedy)
+        if wires.pairs != "separate" and not self.array.differential:
+            yield Problem(("wires", "pairs"), "has no meaning without a differential mapping", f'"{wires.pairs}"')
+        if wires.pairs == "shared_bit_line" and self.array.subtraction != "analog":
+            remedy = 'set array.subtraction = "analog"'
+            yield Problem(("wires", "pairs"), "subtracts on the bit line itself", '"shared_bit_line"', remedy)

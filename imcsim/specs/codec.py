@@ -141,9 +141,15 @@ def overlaid(spec: T, changes: Mapping[str, Any], path: tuple[str, ...], problem
 
 
 def component(
-    field: Field, current: Spec, changes: Mapping[str, Any], path: tuple[str, ...], problems: list[Problem]
+    field: Field, current: Spec | None, changes: Mapping[str, Any], path: tuple[str, ...], problems: list[Problem]
 ) -> Spec | None:
-    """The component `current`, which `field` holds, with the table `changes` laid over it as `overlaid` says."""
+    """The component `current`, which `field` holds, with the table `changes` laid over it as `overlaid` says.
+
+    Where it holds None, the component that `changes` describe.
+    """
+    if current is None:
+        chosen = choose(field, changes, path, problems)
+        return build(chosen, changes, path, problems) if chosen is not None else None
     # without a kind it stays what it is, if that has such fields
     stays = changes.keys() <= {inner.name for inner in fields_of(type(current))}
     kind = kind_of(type(current)) if stays else DEFAULT_KINDS.get(field.name, kind_of(type(current)))

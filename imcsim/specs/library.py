@@ -37,20 +37,24 @@ class DeviceModel:
 
     def to_toml(self) -> str:
         """The text of the file that `read_device` would read back as this model."""
-        table: dict[str, Any] = {"name": self.name, "title": self.title, "description": self.description}
-        for component, values in to_table(self.spec).items():
-            defaults = {field.name: field.default for field in fields_of(type(getattr(self.spec, component)))}
-            units = {field.name: field.limits.unit for field in fields_of(type(getattr(self.spec, component)))}
-            table[component] = {}
-            for key, value in values.items():
-                note = self.notes.get(f"{component}.{key}")
-                if isinstance(value, (str, bool)):
-                    table[component][key] = value
-                elif note is not None:
-                    table[component][key] = InlineTable(_quantity(value, note))
-                elif value != defaults[key]:
-                    table[component][key] = InlineTable(_quantity(value, Note(source="not stated", unit=units[key])))
-        return format_toml(table)
+        texts: dict[str, Any] = {"name": self.name, "title": self.title, "description": self.description}
+        return format_toml(texts | self._quantities(self.spec, ()))
+
+    def _quantities(self, spec: Spec, path: tuple[str, ...]) -> dict[str, Any]:
+        """The table of a spec and those inside it, every number with its note."""
+        fields = {field.name: field for field in fields_of(type(spec))}
+        table: dict[str, Any] = {}
+        for key, value in to_table(spec).items():
+            note = self.notes.get(".".join((*path, key)))
+            if key in fields and fields[key].specs:
+                table[key] = self._quantities(getattr(spec, key), (*path, key))
+            elif isinstance(value, (str, bool)):
+                table[key] = value
+            elif note is not None:
+                table[key] = InlineTable(_quantity(value, note))
+            elif value != fields[key].default:
+                table[key] = InlineTable(_quantity(value, Note(source="not stated", unit=fields[key].limits.unit)))
+        return table
 
 
 def load(name_or_path: str | Path) -> ChipSpec:
@@ -88,7 +92,7 @@ def read_device(name_or_path: str | Path) -> DeviceModel:
     for key, value in table.items():
         if key in components and isinstance(value, Mapping):
             cls = choose(components[key], value, (key,), problems)
-            plain[key] = _plain(cls, value, key, notes, problems) if cls else None
+            plain[key] = _plain(cls, value, (key,), notes, problems) if cls else None
         else:
             plain[key] = value
     told = {problem.path for problem in problems}
@@ -118,13 +122,18 @@ def _path_of(name_or_path: str | Path) -> Path:
 
 
 def _plain(
-    cls: type[Spec], table: Mapping[str, Any], component: str, notes: dict[str, Note], problems: list[Problem]
+    cls: type[Spec], table: Mapping[str, Any], at: tuple[str, ...], notes: dict[str, Note], problems: list[Problem]
 ) -> dict[str, Any]:
-    """The values of a component's table, their notes taken off and checked."""
+    """The values of the table of a component and of those inside it, their notes taken off and checked."""
     fields = {field.name: field for field in fields_of(cls)}
     values: dict[str, Any] = {}
     for key, entry in table.items():
-        path = (component, key)
+        path = (*at, key)
+        if key in fields and fields[key].specs and isinstance(entry, Mapping):
+            inner = choose(fields[key], entry, path, problems)
+            if inner is not None:
+                values[key] = _plain(inner, entry, path, notes, problems)
+            continue
         if isinstance(entry, (str, bool)) or key not in fields or (key == "kind" and kind_of(cls)):
             values[key] = entry
             continue

@@ -190,7 +190,7 @@ ADCS = st.one_of(specs(IdealADC), uniform_adcs())
 @st.composite
 def chips(draw):
     cell, dac = draw(CELLS), draw(DACS)
-    if isinstance(cell, TransistorCell) and isinstance(dac, OneShotDAC):
+    if isinstance(cell, TransistorCell) and isinstance(dac, OneShotDAC | IdealDAC):
         dac = dac.replace("signed", False)
     return ChipSpec(cell=cell, array=draw(array_specs()), dac=dac, adc=draw(ADCS))
 
@@ -311,7 +311,7 @@ def test_every_problem_of_a_table_is_told_at_once_with_its_key_path():
         'chip.dac.kind = "bit_serail": must be one of "bit_serial", "one_shot", "ideal"; did you mean "bit_serial"?',
         "chip.adc.bits = 40: must be an integer from 1 to 16",
         "chip.adc.noise_lsb = nan: must be a finite number from 0 to 1000 (LSB)",
-        'chip.colour: unknown key "colour"; known: cell, array, dac, adc',
+        'chip.colour: unknown key "colour"; known: cell, array, dac, adc, wires',
     ]
 
 

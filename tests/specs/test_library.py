@@ -95,12 +95,18 @@ def raw(name):
 
 
 def numbers_of(name):
-    """(component, key, entry) of everything in a model's file that is no text."""
+    """(component, key, entry) of everything in a model's file that is no text; a component can hold others."""
     table = raw(name)
     for component in ("cell", "array", "dac", "adc"):
-        for key, entry in table[component].items():
-            if not isinstance(entry, (str, bool)):
-                yield component, key, entry
+        yield from numbers_in(component, table[component])
+
+
+def numbers_in(component, table):
+    for key, entry in table.items():
+        if isinstance(entry, dict) and ("kind" in entry or "value" not in entry):
+            yield from numbers_in(f"{component}.{key}", entry)
+        elif not isinstance(entry, (str, bool)):
+            yield component, key, entry
 
 
 def test_a_model_of_every_kind_of_sram_cell_ships():
@@ -121,7 +127,10 @@ def test_every_number_has_a_source_and_the_unit_of_its_field(name):
     spec = load(name)
     for component, key, entry in numbers_of(name):
         assert entry["source"].strip(), (component, key)
-        field = {field.name: field for field in fields_of(type(getattr(spec, component)))}[key]
+        holder = spec
+        for part in component.split("."):
+            holder = getattr(holder, part)
+        field = {field.name: field for field in fields_of(type(holder))}[key]
         assert entry.get("unit", "") == field.limits.unit, (component, key)
 
 
@@ -326,7 +335,7 @@ def test_a_mismatch_may_be_given_in_place_of_what_it_is_derived_from(tmp_path):
             '"sram_dischrge"',
             (
                 'mine.toml: [cell] kind = "sram_dischrge": must be one of "sram", "sram_discharge", "sram_current", '
-                '"sram_capacitor"; did you mean "sram_discharge"?'
+                '"sram_capacitor", "resistive"; did you mean "sram_discharge"?'
             ),
         ),
         (

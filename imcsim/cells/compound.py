@@ -1,0 +1,73 @@
+"""Compound arrays: a fast array A, a slow array C and a digital buffer H between them, as functions on arrays.
+
+Weights are (rows, cols), inputs drive rows: what the field calls the column of A that a one-hot input reads is a row
+here, A[k, :]. Equations: references/learning_rules.md, section 8 (Tiki-Taka v1 and v2, chopped v2, mixed precision).
+
+A step of each, with the writes and reads of an array:
+
+    v1       A += Outer(x, delta); every so often C += Outer(*transfer_factors(read, k, rows)), lr = alpha
+    v2       A += Outer(x, delta); every so often H[k], counts = released(H[k] + alpha read, ...); C[k] += counts
+    chopped  A += Outer(x chopper, delta); H[k], counts = released(H[k] + chopper[k] alpha read, ...), C[k] += counts,
+             chopper = chopped(chopper, k, ...)
+    mixed    H, counts = released(H + lr sum x^T delta, ...); C += counts
+
+where `read` is the one-hot read of A less its symmetric points, and counts are pulses.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from imcsim.errors import SpecError
+
+Array = np.ndarray[Any, Any]
+
+
+def transfer_row(updates: int, every: int, rows: int) -> int | None:
+    """Which row is transferred after so many updates, counted from 1; None after most. Rows take turns."""
+    if every < 1:
+        raise SpecError.of("every", "must be an integer of at least 1", given=str(every))
+    return (updates // every - 1) % rows if updates and updates % every == 0 else None
+
+
+def one_hot(k: int, rows: int) -> Array:
+    """The input that reads row k: (1, rows)."""
+    x = np.zeros((1, rows))
+    x[0, k] = 1.0
+    return x
+
+
+def transfer_factors(read: Array, k: int, rows: int) -> tuple[Array, Array]:
+    """The factors x (1, rows), delta (1, cols) of the outer product that adds a read (cols,) to row k."""
+    return one_hot(k, rows), np.asarray(read, np.float64)[None]
+
+
+def released(buffer: Array, threshold: float, most: int, kept: float | None = None) -> tuple[Array, Array]:
+    """Let go of whole pulses: buffer of any shape -> what is left, and how many pulses (int32), no more than `most`.
+
+    A pulse for every `threshold` that an entry holds. What is paid for is taken off; or, with `kept`, an entry that
+    pulsed is left with that share of itself ("forget buffer").
+    """
+    if not (np.isfinite(threshold) and threshold > 0):
+        raise SpecError.of("threshold", "must be a finite number above 0", given=str(threshold))
+    if most < 1:
+        raise SpecError.of("most", "must be an integer of at least 1", given=str(most))
+    # n = trunc(H / threshold); H -= n threshold, or H = momentum H
+    counts = np.clip(np.trunc(buffer / threshold), -most, most).astype(np.int32)
+    left = buffer - counts * threshold if kept is None else np.where(counts != 0, kept * buffer, buffer)
+    return np.asarray(left), counts
+
+
+def chopped(chopper: Array, k: int, probability: float, rng: np.random.Generator) -> Array:
+    """The signs (rows,) of the inputs after row k was read: its own flips with this probability."""
+    flipped = chopper.copy()
+    if rng.random() < probability:
+        flipped[k] = -flipped[k]
+    return flipped
+
+
+def effective(a: Array, reference: Array, c: Array, gamma: float) -> Array:
+    """The weights that the pair of arrays computes with: gamma (A - its symmetric points) + C."""
+    return np.asarray(gamma * (a - reference) + c)
