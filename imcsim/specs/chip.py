@@ -28,6 +28,8 @@ class ChipSpec(Spec):
     def problems(self) -> Iterable[Problem]:
         if self.wires is not None:
             yield from self._of_wires(self.wires)
+        if isinstance(self.cell, ResistiveCell) and self.cell.current is not None:
+            yield from self._of_nonlinear_cells()
         if not isinstance(self.cell, TransistorCell):
             return
         if isinstance(self.dac, BitSerialDAC):
@@ -44,6 +46,16 @@ class ChipSpec(Spec):
                 "a bit line only discharges, so inputs in one shot must be unsigned",
                 given="true",
                 remedy='use kind = "bit_serial", which takes signed inputs in two\'s complement',
+            )
+
+    def _of_nonlinear_cells(self) -> Iterable[Problem]:
+        # at the read voltage I = g V, whatever the law: only levels between would tell
+        if not isinstance(self.dac, BitSerialDAC) or self.dac.slice_bits != 1:
+            yield Problem(
+                ("cell", "current"),
+                "needs inputs of single bits, at the read voltage: levels between are not modelled",
+                f'dac.kind = "{self.dac.kind}"',
+                'use dac.kind = "bit_serial" with slice_bits = 1, or drop cell.current',
             )
 
     def _of_wires(self, wires: ResistiveWires) -> Iterable[Problem]:

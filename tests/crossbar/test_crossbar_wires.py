@@ -17,6 +17,7 @@ from imcsim.specs.wires import ResistiveWires
 from imcsim.wires import transfer
 
 CELL = ResistiveCell(g_max_S=50e-6, on_off_ratio=20.0, drift=NoDrift())
+NONLINEAR = CELL.replace("current", SinhCurrent(v_read_V=0.2, v0_V=0.3))
 RNG = child(0, "wires")
 WEIGHTS, X = RNG.normal(size=(40, 10)), RNG.random((30, 40))
 PLAIN = {"cell": CELL, "adc": IdealADC(), "dac": IdealDAC(), "weight_bits": 4, "cell_bits": 8, "rows": 16, "cols": 6}
@@ -78,7 +79,7 @@ def test_a_shared_bit_line_is_read_as_the_difference():
     ("changes", "told"),
     [
         ({"cell": SramCell()}, 'wires = cell.kind = "sram": are of cells that conduct'),
-        ({"cell": CELL.replace("current", SinhCurrent(v_read_V=0.2, v0_V=0.3))}, "have no transfer matrix"),
+        ({"cell": NONLINEAR, "dac": BitSerialDAC(bits=4)}, "have no transfer matrix"),
         ({"mapping": "offset"}, 'wires.pairs = "interleaved": has no meaning without a differential mapping'),
     ],
 )
@@ -86,3 +87,11 @@ def test_wires_that_a_chip_cannot_have_are_refused(changes, told):
     with pytest.raises(SpecError) as caught:
         chip(**{**PLAIN, **changes}).replace("wires", wires(1.0, pairs="interleaved"))
     assert told in str(caught.value)
+
+
+def test_nonlinear_cells_are_read_by_single_bits_alone():
+    linear = read(None, dac=BitSerialDAC(bits=4))[1]
+    np.testing.assert_array_equal(read(None, cell=NONLINEAR, dac=BitSerialDAC(bits=4))[1], linear)
+    for dac in (IdealDAC(), BitSerialDAC(bits=4, slice_bits=2)):
+        with pytest.raises(SpecError, match="levels between are not modelled"):
+            chip(**{**PLAIN, "cell": NONLINEAR, "dac": dac})
