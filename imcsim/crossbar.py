@@ -21,9 +21,13 @@ from imcsim.errors import CapabilityError, SpecError
 from imcsim.kernels.trim import mean_codes
 from imcsim.mapping import quantise_weights, weight_scale
 from imcsim.programmed import Programmed, column_codes, stored_digits
+from imcsim.pulses import PulsedStates, weight_unit
 from imcsim.rng import draw_key
 from imcsim.silicon import Silicon
+from imcsim.specs.pulsed import PulsedCell
 from imcsim.specs.resistive import ResistiveCell
+from imcsim.updates import Outer, Update, dense, finite, outer
+from imcsim.wear import Counts, Wear, digit_writes, no_writes
 
 Array = np.ndarray[Any, Any]
 _LEAST_GAIN = 0.1  # of a converter that can be trimmed
@@ -37,21 +41,29 @@ class Die(Silicon):
     def program(self, weights: Array, rng: np.random.Generator, *, now_s: float = 0.0) -> Crossbar:
         """Program weights (rows, cols): quantise to the codes of the array, in steps that are chosen here and kept.
 
-        Inputs run from 0 (-1 where signed) to 1 until the crossbar is calibrated. An ensemble takes weights (members,
-        rows, cols) as well. `rng` is what programming errors are drawn from, for every die its own; an SRAM write has
-        none. Raises SpecError for weights of another shape or not finite, or beyond what the cells can hold.
+        Pulsed devices are brought to the weights themselves, as near as the bounds of each let it. Inputs run from 0
+        (-1 where signed) to 1 until the crossbar is calibrated. An ensemble takes weights (members, rows, cols) as
+        well. `rng` is what programming errors are drawn from, for every die its own; an SRAM write has none. Raises
+        SpecError for weights of another shape or not finite, or beyond what the cells can hold.
         """
         key = _write_key(self, rng)
-        weights = _finite(weights, _weight_shapes(self), "weights").reshape(-1, *self.shape)
+        weights = finite(weights, self.shape, self.members, "weights")
         if not math.isfinite(now_s):
             raise SpecError.of("now_s", "must be a finite time", given=str(now_s))
         array, plan = self.spec.array, self.plan
         scale = np.array([weight_scale(w, array) for w in weights])
         codes = quantise_weights(weights, scale[:, None, None], array.weight_bits)
+        held: Conductances | PulsedStates | None = None
+        if isinstance(self.spec.cell, ResistiveCell):
+            held = Conductances.program(self, stored_digits(self, codes), key, now_s)
+        elif isinstance(self.spec.cell, PulsedCell):
+            device = self.spec.cell.device
+            asked = np.clip(weights / weight_unit(self, scale)[:, None, None], device.w_min, device.w_max)
+            held = PulsedStates.program(self, asked, key)
+            codes = held.codes(self)
         ranges = fixed_ranges(self.spec.adc, plan.largest_values.tolist(), plan.signed_values)
-        step = np.full(len(codes), 1.0 / dacs.largest_input(self.spec.dac))
-        held = Conductances.program(self, stored_digits(self, codes), key, now_s) if _resistive(self) else None
-        ranges_of = None if ranges is None else (ranges,) * len(codes)
+        step = np.full(len(scale), 1.0 / dacs.largest_input(self.spec.dac))
+        ranges_of = None if ranges is None else (ranges,) * len(scale)
         return Crossbar(self, codes, scale, now_s, step, ranges_of, held=held)
 
 
@@ -61,8 +73,9 @@ class Crossbar:
 
     An ensemble whose members hold the same weights keeps them once; so `scale`, `input_step` and `ranges`, one each.
     `ranges` is None where the ADC's ranges await a calibration; `trimmed` (2, members, tiles, columns) is what is taken
-    off the codes, None where they are read as they are. `held` is what resistive cells hold, None of other cells, which
-    the codes tell. `gain` (1 or members, 1 or cols) multiplies the outputs to undo drift, None where nothing is undone.
+    off the codes, None where they are read as they are. `held` is what resistive or pulsed cells hold, None of other
+    cells, which the codes tell; of pulsed ones the codes are those nearest to the states. `gain` (1 or members, 1 or
+    cols) multiplies the outputs to undo drift, None where nothing is undone. `counts` are of writes, None before any.
     """
 
     die: Die
@@ -72,8 +85,9 @@ class Crossbar:
     input_step: Array
     ranges: tuple[Ranges, ...] | None
     trimmed: Array | None = None
-    held: Conductances | None = None
+    held: Conductances | PulsedStates | None = None
     gain: Array | None = None
+    counts: Counts | None = None
 
     def __repr__(self) -> str:
         return f"Crossbar({self.die!r}, {'not calibrated' if self.ranges is None else 'ready to be read'})"
@@ -82,28 +96,54 @@ class Crossbar:
     def written(self) -> Array:
         """The weights last written, (rows, cols): codes times scale, whatever the cells make of them.
 
-        Of an ensemble whose members were written apart: (members, rows, cols).
+        Of an ensemble whose members were written apart: (members, rows, cols). Raises CapabilityError for pulsed
+        devices after a write: nobody knows how far pulses took them.
         """
         weights = self.codes * self.scale[:, None, None]
+        if isinstance(self.held, PulsedStates):
+            if self.held.asked is None:
+                remedy = "read the array by mvm, or keep the weights in digital (mixed precision does)"
+                raise CapabilityError.of("written", "nobody knows what pulses have written", remedy=remedy)
+            weights = self.held.asked * weight_unit(self.die, self.scale)[:, None, None]
         return np.asarray(weights[0] if len(weights) == 1 else weights)
 
-    def write(self, delta: Array, rng: np.random.Generator, *, now_s: float = 0.0) -> Crossbar:
-        """Add delta (rows, cols) to the weights: the sums are rounded to the nearest code and clip at the largest.
+    @property
+    def wear(self) -> Wear:
+        """How often cells and weights were written since programming, and what pulses have cost."""
+        counts = self.counts or no_writes(self.die.spec.array, self.codes, pulsed=isinstance(self.held, PulsedStates))
+        return counts.wear(self.die.spec.cell, self.die.members)
 
-        Cells, scale, input step and ranges stay. An ensemble takes (members, rows, cols) as well. `rng` is what write
-        errors are drawn from, of the cells whose digit changes; an SRAM write has none. Raises SpecError for a delta of
-        another shape or not finite, or a time before the last write.
+    def write(self, update: Update, rng: np.random.Generator, *, now_s: float = 0.0) -> Crossbar:
+        """Add an update to the weights: a matrix (rows, cols), plain or Dense, or Outer(x, delta).
+
+        The sums are rounded to the nearest code and clip at the largest. Pulsed devices take factors as stochastic
+        pulse trains, which make their product on average, and a matrix as the nearest number of pulses to each device.
+        Cells, scale, input step and ranges stay. An ensemble takes updates of every member as well. `rng` is what write
+        errors are drawn from, of the cells whose digit changes, and pulses; an SRAM write has none. Raises SpecError
+        for an update of another shape or not finite, or a time before the last write.
         """
         key = _write_key(self.die, rng)
         self._check_time(now_s)
-        delta = _finite(delta, _weight_shapes(self.die), "delta").reshape(-1, *self.die.shape)
-        scale = self.scale[:, None, None]
-        codes = quantise_weights(self.codes * scale + delta, scale, self.die.spec.array.weight_bits)
-        held = self.held and self.held.rewrite(self.die, stored_digits(self.die, codes), key, now_s)
-        return dataclasses.replace(self, codes=codes, written_s=now_s, held=held, gain=None)
+        die, scale = self.die, self.scale[:, None, None]
+        held: Conductances | PulsedStates | None
+        if isinstance(self.held, PulsedStates):
+            of_die = die.shape, die.members
+            added = outer(update, *of_die) if isinstance(update, Outer) else dense(update, *of_die)
+            held, counts = self.held.write(die, added, weight_unit(die, self.scale), key)
+            codes = held.codes(die)
+        else:
+            delta = dense(update, die.shape, die.members)
+            codes = quantise_weights(self.codes * scale + delta, scale, die.spec.array.weight_bits)
+            held = self.held and self.held.rewrite(die, stored_digits(die, codes), key, now_s)
+            counts = digit_writes(die.spec.array, self.codes, codes)
+        counts = counts if self.counts is None else self.counts.added(counts)
+        return dataclasses.replace(self, codes=codes, written_s=now_s, held=held, gain=None, counts=counts)
 
     def on_die(self, die: Die) -> Crossbar:
-        """The same codes, input step and ranges on another die of the same design, or on an ensemble of them."""
+        """The same codes, input step and ranges on another die of the same design, or on an ensemble of them.
+
+        Pulsed devices are programmed to the same states there.
+        """
         if die.shape != self.die.shape or die.spec != self.die.spec:
             raise SpecError.of(
                 "die",
@@ -112,8 +152,13 @@ class Crossbar:
             )
         if len(self.codes) not in (1, len(die.currents)):
             raise SpecError.of("die", f"must be an ensemble of {len(self.codes)}", given=f"{len(die.currents)} members")
-        held = self.held and self.held.on_die(die, self.written_s)
-        return dataclasses.replace(self, die=die, trimmed=None, held=held, gain=None)
+        codes, held = self.codes, self.held
+        if isinstance(held, PulsedStates):
+            held = held.on_die(die)
+            codes = held.codes(die)
+        elif held is not None:
+            held = held.on_die(die, self.written_s)
+        return dataclasses.replace(self, die=die, codes=codes, trimmed=None, held=held, gain=None, counts=None)
 
     def calibrate(self, x: Array) -> Crossbar:
         """Choose the input step, and the ADC ranges where they are not fixed, on samples x (samples, rows).
@@ -211,7 +256,7 @@ class Crossbar:
 
     def _at(self, now_s: float, keys: Array) -> Programmed:
         """The cells as a call at `now_s` meets them."""
-        if self.held is None:
+        if not isinstance(self.held, Conductances):
             return self._programmed
         if varies_by_call(self.die):
             return dataclasses.replace(self._programmed, conducts=self.held.read(self.die, now_s, keys))
@@ -256,7 +301,8 @@ class Crossbar:
                 given=f'"{getattr(self.die.spec.adc, "range", "")}"',
                 remedy='call calibrate with samples (range = "full" or "given" needs none for its ADCs)',
             )
-        return Programmed(self.die, self.codes, self.ranges, self.trimmed)
+        conducts = self.held.read(self.die) if isinstance(self.held, PulsedStates) else None
+        return Programmed(self.die, self.codes, self.ranges, self.trimmed, conducts)
 
     def _keys(self, rng: Generators) -> Array:
         """A key a member."""
@@ -275,26 +321,6 @@ class Crossbar:
             raise SpecError.of("now_s", f"must not lie before the last write, at {self.written_s} s", given=str(now_s))
 
 
-def _resistive(die: Die) -> bool:
-    return isinstance(die.spec.cell, ResistiveCell)
-
-
 def _write_key(die: Die, rng: np.random.Generator) -> int:
     """The key of a write; nothing is drawn where writes have no error."""
-    return draw_key(rng) if _resistive(die) else 0
-
-
-def _weight_shapes(die: Die) -> tuple[tuple[int, ...], ...]:
-    return (die.shape,) if die.members is None else (die.shape, (die.members, *die.shape))
-
-
-def _finite(values: Array, shapes: Sequence[tuple[int, ...]], name: str) -> Array:
-    values = np.asarray(values, dtype=np.float64)
-    if values.shape not in shapes:
-        allowed = "must have shape " + " or ".join(str(shape) for shape in shapes)
-        raise SpecError.of(name, allowed, given=f"shape {values.shape}")
-    if not np.isfinite(values).all():
-        raise SpecError.of(
-            name, "must be finite", given=f"{int((~np.isfinite(values)).sum())} of {values.size} values infinite or nan"
-        )
-    return values
+    return draw_key(rng) if isinstance(die.spec.cell, ResistiveCell | PulsedCell) else 0

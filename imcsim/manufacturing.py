@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from imcsim import cells
+from imcsim.cells import pulsed
 from imcsim.cells.read_noise import traps
 from imcsim.cells.resistive import stuck_cells
 from imcsim.converters import adc as adcs
@@ -18,9 +19,12 @@ from imcsim.errors import SpecError
 from imcsim.floorplan import Floorplan, floorplan
 from imcsim.kernels import frozen
 from imcsim.kernels.frozen import frozen_normals
+from imcsim.kernels.pulse import Devices
 from imcsim.places import cell_normals, place_normals
+from imcsim.pulses import weight_normals
 from imcsim.specs.cells import StoredBitCell
 from imcsim.specs.chip import ChipSpec
+from imcsim.specs.pulsed import PulsedCell
 from imcsim.specs.resistive import ResistiveCell
 
 Array = np.ndarray[Any, Any]
@@ -42,16 +46,24 @@ def manufacture(spec: ChipSpec, shape: tuple[int, int], key: int | Sequence[int]
     members = len(keys) if isinstance(key, Sequence | np.ndarray) else None
     drawn = _Frozen(plan, [np.uint64(one) for one in keys])
     silicon = drawn.currents(), drawn.lost_bits(), drawn.adc(), drawn.dac()
-    return Die(plan, members, plan.column, *silicon, tuple(drawn.keys), drawn.stuck(), drawn.trapped())
+    of_cells = drawn.stuck(), drawn.trapped(), drawn.devices()
+    return Die(plan, members, plan.column, *silicon, tuple(drawn.keys), *of_cells)
 
 
 def nominal_die(spec: ChipSpec, shape: tuple[int, int]) -> Die:
-    """The die as designed: quantisation, leakage, droop and swing, but no mismatch and no noise."""
+    """The die as designed: quantisation, leakage, droop and swing, but no mismatch and no noise.
+
+    Pulse trains are stochastic by design: they are drawn here, too.
+    """
     plan = floorplan(spec, shape)
     tiling, layout = plan.tiling, plan.layout
     currents = np.ones((1, tiling.tiles, tiling.used, layout.polarities, layout.slices, tiling.columns), np.float32)
     errors = adcs.no_errors(spec.adc, 1, tiling.tiles, len(plan.slice_of))
-    return Die(plan, None, plan.column.noiseless(), currents, None, errors, None)
+    devices = None
+    if isinstance(spec.cell, PulsedCell):
+        made = pulsed.manufactured(spec.cell.device, lambda _: np.zeros((1, *plan.shape), np.float32))
+        devices = made._replace(cycle_sigma=0.0)
+    return Die(plan, None, plan.column.noiseless(), currents, None, errors, None, devices=devices)
 
 
 _ADC_SOURCES = {
@@ -93,6 +105,12 @@ class _Frozen:
         if not isinstance(cell, ResistiveCell) or cell.telegraph_noise is None:
             return None
         return traps(cell, cell_normals(self.plan, self.keys, frozen.CELL_TRAP))
+
+    def devices(self) -> Devices | None:
+        cell = self.spec.cell
+        if not isinstance(cell, PulsedCell):
+            return None
+        return pulsed.manufactured(cell.device, lambda source: weight_normals(self.plan, self.keys, source))
 
     def adc(self) -> adcs.Errors:
         def normals(source: str, n: int) -> Array:

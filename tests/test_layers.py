@@ -17,10 +17,10 @@ PACKAGE = Path(imcsim.__file__).parent
 ORDER = [
     {"errors", "rng", "version"},
     {"specs", "kernels"},
-    {"cells", "converters", "mapping", "tiling", "wires"},
-    {"reads", "floorplan"},
+    {"cells", "converters", "mapping", "tiling", "wires", "updates"},
+    {"reads", "floorplan", "wear"},
     {"calibration", "silicon", "places"},
-    {"conductances"},
+    {"conductances", "pulses"},
     {"programmed"},
     {"crossbar"},
     {"manufacturing"},

@@ -11,6 +11,7 @@ from imcsim.specs.array import ArraySpec
 from imcsim.specs.cells import Cell, TransistorCell
 from imcsim.specs.dac import DAC, BitSerialDAC
 from imcsim.specs.fields import Spec
+from imcsim.specs.pulsed import PulsedCell
 from imcsim.specs.resistive import ResistiveCell
 from imcsim.specs.wires import ResistiveWires
 
@@ -30,6 +31,8 @@ class ChipSpec(Spec):
             yield from self._of_wires(self.wires)
         if isinstance(self.cell, ResistiveCell) and self.cell.current is not None:
             yield from self._of_nonlinear_cells()
+        if isinstance(self.cell, PulsedCell):
+            yield from self._of_pulsed_cells()
         if not isinstance(self.cell, TransistorCell):
             return
         if isinstance(self.dac, BitSerialDAC):
@@ -57,6 +60,26 @@ class ChipSpec(Spec):
                 f'dac.kind = "{self.dac.kind}"',
                 'use dac.kind = "bit_serial" with slice_bits = 1, or drop cell.current',
             )
+
+    def _of_pulsed_cells(self) -> Iterable[Problem]:
+        # the state of a device is the signed weight itself: a column of them is its pairs, subtracted
+        array, dac = self.array, self.dac
+        if array.mapping != "differential":
+            allowed = "a pulsed device is one of a pair, the other a fixed reference"
+            yield Problem(("array", "mapping"), allowed, f'"{array.mapping}"', 'set mapping = "differential"')
+        elif array.subtraction != "analog":
+            allowed = "a pulsed device and its reference are subtracted ahead of the converter"
+            yield Problem(("array", "subtraction"), allowed, f'"{array.subtraction}"', 'set subtraction = "analog"')
+        if len(array.slice_bits) > 1:
+            remedy = "set cell_bits = weight_bits - 1, at most 8, and leave slices out"
+            given = f"{len(array.slice_bits)} slices"
+            yield Problem(("array", "cell_bits"), "a pulsed device holds a whole weight", given, remedy)
+        if array.current_limit is not None:
+            allowed = "has no meaning where the pair is subtracted: what each device conducts is not modelled"
+            yield Problem(("array", "current_limit"), allowed, f"{array.current_limit:g}", "drop it")
+        if isinstance(dac, BitSerialDAC) and dac.signed and dac.bits == 1 and dac.encoding == "twos_complement":
+            allowed = "inputs of -1 and +1 are completed by the sum of the weights, which pulses leave unknown"
+            yield Problem(("dac", "bits"), allowed, "1", 'set encoding = "two_phase" or "sign_magnitude"')
 
     def _of_wires(self, wires: ResistiveWires) -> Iterable[Problem]:
         if not isinstance(self.cell, ResistiveCell):
