@@ -24,7 +24,7 @@ ORDER = [
     {"programmed"},
     {"crossbar"},
     {"manufacturing"},
-    {"budget"},
+    {"budget", "compound"},
     {"network"},
     {"optimizers", "datasets"},
     {"training"},
