@@ -22,6 +22,8 @@ ORDER = [
     {"calibration", "silicon", "places"},
     {"conductances"},
     {"programmed"},
+    {"trimming"},
+    {"transposed"},
     {"crossbar"},
     {"manufacturing"},
     {"budget"},
