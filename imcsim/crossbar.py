@@ -250,12 +250,14 @@ class Crossbar:
     def _met_by_errors(self, now_s: float, keys: Array) -> Programmed:
         """The cells as a transposed call at `now_s` meets them."""
         met = self._at(now_s, keys)
-        if not self._turned or self._turned[0] is not met:
-            self._turned[:] = met, self._transposed().programmed(met)
-        return self._turned[1]
+        turned = next((turned for forward, turned in self._turned if forward is met), None)
+        if turned is None:
+            turned = self._transposed().programmed(met)
+            self._turned[:] = [(met, turned)]
+        return turned
 
     @cached_property
-    def _turned(self) -> list[Programmed]:
+    def _turned(self) -> list[tuple[Programmed, Programmed]]:
         """What the last transposed call met, as `_at` gives it and in the order of rows."""
         return []
 
@@ -271,6 +273,7 @@ class Crossbar:
     def _errors(self, e: Array) -> Array:
         """The errors (1 or members, samples, cols) of e (..., cols), times the gain where each column has its own."""
         errors = self._samples(e, "e", 1)
+        dacs.refuse_not_finite(errors, "e")  # ahead of the steps that they would make
         return errors if self.gain is None or self.gain.shape[1] == 1 else errors * self.gain[:, None]
 
     def _pooled(self, samples: Array, name: str) -> Array:

@@ -97,7 +97,7 @@ class Transposed:
     def input_codes(self, e: Array) -> tuple[Array, Array]:
         """Codes (1 or members, samples, cols) of errors, and what a step is worth, (1 or members, 1 or samples).
 
-        Raises SpecError for errors that are not finite, or beyond the DAC's range unless it clips.
+        Raises SpecError for errors beyond the DAC's range, unless it clips.
         """
         dac = self.silicon.spec.dac
         if self.how.input_step == "each_read":

@@ -55,10 +55,10 @@ def input_codes(dac: DAC, x: Array, step: float) -> Array:
     return np.asarray(codes)
 
 
-def refuse_not_finite(x: Array) -> None:
+def refuse_not_finite(x: Array, name: str = "x") -> None:
     """Raise SpecError where an input is infinite or not a number."""
     if unfit := int((~np.isfinite(x)).sum()):
-        raise SpecError.of("x", "must be finite", given=f"{unfit} of {x.size} values infinite or nan")
+        raise SpecError.of(name, "must be finite", given=f"{unfit} of {x.size} values infinite or nan")
 
 
 def binary_signs(dac: DAC) -> bool:
