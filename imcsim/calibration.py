@@ -8,17 +8,34 @@ from typing import Any
 import numpy as np
 
 from imcsim.converters import dac as dacs
-from imcsim.converters.ranges import Ranges, calibrated_ranges, least_output_error_ranges
+from imcsim.converters.ranges import Ranges, calibrated_ranges, fixed_ranges, least_output_error_ranges
 from imcsim.floorplan import Floorplan
 from imcsim.kernels.column import Column, static_transfer
 from imcsim.kernels.inputs import BINARY, EXACT, NEGATIVE, POSITIVE, SIGNED
 from imcsim.mapping import cell_digits
-from imcsim.specs.adc import RangedADC
+from imcsim.specs.adc import IdealADC, RangedADC
 
 Array = np.ndarray[Any, Any]
 
 # What the search for the least output error looks at: it costs as many conversions as these have, some hundred times.
 OUTPUT_SAMPLES, OUTPUT_COLUMNS = 64, 32
+
+
+def ranges_by_design(plan: Floorplan, count: int) -> tuple[Ranges, ...] | None:
+    """The ranges of `count` sets of weights that need no samples; None where they are to be chosen."""
+    ranges = fixed_ranges(plan.spec.adc, plan.largest_values.tolist(), plan.signed_values)
+    return None if ranges is None else (ranges,) * count
+
+
+def needs_samples(adc: IdealADC | RangedADC) -> bool:
+    """Whether ranges are chosen from samples."""
+    return isinstance(adc, RangedADC) and adc.range not in ("full", "given")
+
+
+def chosen_ranges(plan: Floorplan, codes: Array, inputs: Array | Sequence[Array]) -> tuple[Ranges, ...]:
+    """The ranges for each set of weight codes (1 or members, rows, columns) and inputs (samples, rows) beside it."""
+    count = max(len(codes), len(inputs))
+    return tuple(choose_ranges(plan, codes[m % len(codes)], inputs[m % len(inputs)]) for m in range(count))
 
 
 def choose_ranges(plan: Floorplan, codes: Array, inputs: Array) -> Ranges:

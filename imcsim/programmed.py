@@ -32,7 +32,8 @@ class Programmed:
     """Weight codes (1 or members, rows, cols) on silicon, read through converters of these ranges (1 or members).
 
     `trimmed` (2, members, tiles, columns): gain and offset that are taken off the codes of each converter, or None.
-    `conducts` is what every cell conducts, in digits, where that is not told by the codes.
+    `conducts` is what every cell conducts, in digits, where that is not told by the codes; `arrives` what of it arrives
+    through wires, where that is known.
     """
 
     silicon: Silicon
@@ -40,6 +41,7 @@ class Programmed:
     ranges: tuple[Ranges, ...]
     trimmed: Array | None
     conducts: Array | None = None
+    arrives: Array | None = None
 
     def read(self, inputs: Array, unit: Array, keys: Array) -> Array:
         """Read input codes (1 or members, samples, rows) -> (members, samples, cols) float64.
@@ -57,7 +59,7 @@ class Programmed:
     def exact(self) -> ExactProduct | None:
         """The product itself, where cells and rows are ideal and no conversion loses anything; else None."""
         silicon, spec, plan = self.silicon, self.silicon.spec, self.silicon.plan
-        ideal = spec.wires is None and silicon.column == Column() and silicon.lost is None and silicon.dac is None
+        ideal = self.arriving is None and silicon.column == Column() and silicon.lost is None and silicon.dac is None
         ideal = ideal and (self.conducts is None or np.array_equal(self.conducts, self._of_codes()))
         if not ideal or isinstance(spec.dac, IdealDAC) or cells.off_state(spec.cell) or self.trimmed is not None:
             return None
@@ -70,8 +72,8 @@ class Programmed:
     def arrays(self) -> Arrays:
         """The cells as programmed: a digit conducts its share of the cell's frozen current."""
         silicon, plan, spec = self.silicon, self.silicon.plan, self.silicon.spec
-        digits = self._of_codes() if self.conducts is None else self.conducts
-        arriving = digits if spec.wires is None else self._through(spec.wires, digits)
+        digits = self.digits
+        arriving = digits if self.arriving is None else self.arriving
         states = self._by_read(arriving * silicon.currents, np.subtract)
         variances = np.zeros((1, 1, 1, 1, 1), np.float32)
         if silicon.column.cell_variance > 0:
@@ -86,6 +88,17 @@ class Programmed:
         programmed = Cells(states, variances, most, most_variance, resolution)
         return prepare(spec.dac, programmed, Circuit(self._columns(), self.converters, self._row_errors()))
 
+    @property
+    def digits(self) -> Array:
+        """What every cell conducts, in digits: (1 or members, tiles, rows, polarities, slices, physical columns)."""
+        return self._of_codes() if self.conducts is None else self.conducts
+
+    @cached_property
+    def arriving(self) -> Array | None:
+        """What of the digits arrives through wires, in the same shape; None where they do not resist."""
+        wires = self.silicon.spec.wires
+        return self.arrives if wires is None else self._through(wires, self.digits)
+
     @cached_property
     def converters(self) -> Converters:
         """The ADCs, a row of every array as often as it is read."""
@@ -98,7 +111,7 @@ class Programmed:
         return np.array([getattr(ranges, name) for ranges in self.ranges])[:, self.silicon.plan.slice_of]
 
     def _of_codes(self) -> Array:
-        """What every cell conducts, in digits: (1 or members, tiles, rows, polarities, slices, physical columns)."""
+        """What cells of these codes conduct, in digits, lost bits included."""
         silicon, plan = self.silicon, self.silicon.plan
         stored = stored_digits(silicon, self.codes)
         if silicon.lost is not None:

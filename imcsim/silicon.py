@@ -26,7 +26,9 @@ class Silicon:
     for a nominal cell. `lost` says which cells lose their bit and what they hold instead, None where none can; `adc`
     and `dac` hold the errors of the converters. `column` is the analog column in units of a driven on-cell. `keys` are
     those of the dies, None on the nominal one. Of resistive cells, `stuck` says which are and at what conductance (S),
-    `trapped` which have a trap; `devices` are those of pulsed cells, (members, rows, cols) of the weights.
+    `trapped` which have a trap; `devices` are those of pulsed cells, (members, rows, cols) of the weights. `transposed`
+    is the silicon of the transposed read, None where there is none: the same cells in its order, and converters of its
+    own.
     """
 
     plan: Floorplan
@@ -40,6 +42,7 @@ class Silicon:
     stuck: tuple[Array, Array] | None = None
     trapped: Array | None = None
     devices: Devices | None = None
+    transposed: Silicon | None = None
 
     def __repr__(self) -> str:
         many = "" if self.members is None else f", {self.members} members"

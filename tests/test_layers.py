@@ -22,6 +22,8 @@ ORDER = [
     {"calibration", "silicon", "places"},
     {"conductances", "pulses"},
     {"programmed"},
+    {"trimming"},
+    {"transposed"},
     {"crossbar"},
     {"manufacturing"},
     {"budget", "compound"},

@@ -44,6 +44,23 @@ class ChipNetwork:
             x = self._hidden(layer, x, keys, now_s)
         return self._sums(last, x, keys, now_s)
 
+    def backward(self, layer: int, error: Array, rng: Generators, *, now_s: float = 0.0) -> Array:
+        """Carry errors (samples, outputs of the layer) back through its cells, W^T e: (samples, inputs of the layer).
+
+        In units of weight x error, ahead of any activation's slope. An ensemble takes a generator a member, and gives
+        and takes (members, samples, ...). Raises CapabilityError where the design has no transposed read.
+        """
+        keys = [draw_key(one) for one in ([rng] if isinstance(rng, np.random.Generator) else rng)]
+        streams = [child(key, "backward", layer) for key in keys]
+        crossbar = self.layers[layer]
+        return crossbar.mvm_t(error, streams[0] if crossbar.die.members is None else streams, now_s=now_s)
+
+    def calibrate_backward(self, layer: int, error: Array) -> ChipNetwork:
+        """Set what the transposed read of a layer needs, on errors (samples, outputs): see Crossbar.calibrate_t."""
+        layers = list(self.layers)
+        layers[layer] = layers[layer].calibrate_t(error)
+        return dataclasses.replace(self, layers=tuple(layers))
+
     def on_die(self, key: int | Sequence[int]) -> ChipNetwork:
         """The same programmed weights and ranges on the die of `key` (64 bits); of many keys, on an ensemble."""
         layers = []

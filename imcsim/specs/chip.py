@@ -5,28 +5,43 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from imcsim.errors import Problem
+from imcsim.errors import Problem, SpecError
 from imcsim.specs.adc import ADC, UniformADC
-from imcsim.specs.array import ArraySpec
-from imcsim.specs.cells import Cell, TransistorCell
+from imcsim.specs.array import MOST_ROWS, ArraySpec
+from imcsim.specs.cells import Cell, SramCapacitorCell, TransistorCell
 from imcsim.specs.dac import DAC, BitSerialDAC
 from imcsim.specs.fields import Spec
 from imcsim.specs.pulsed import PulsedCell
 from imcsim.specs.resistive import ResistiveCell
+from imcsim.specs.transpose import TransposeRead
 from imcsim.specs.wires import ResistiveWires
 
 
 @dataclass(frozen=True, kw_only=True)
 class ChipSpec(Spec):
-    """A chip before it is manufactured: its cell, array and converters, and its wires where they resist."""
+    """A chip before it is manufactured: its cell, array and converters; its wires and its transposed read, if any."""
 
     cell: Cell
     array: ArraySpec = field(default_factory=ArraySpec)
     dac: DAC = field(default_factory=BitSerialDAC)
     adc: ADC = field(default_factory=UniformADC)
     wires: ResistiveWires | None = None
+    transpose: TransposeRead | None = None
+
+    @property
+    def transposed(self) -> ChipSpec | None:
+        """The design of its transposed read: arrays of `cols` x `rows` cells between other converters; None: none.
+
+        Without wires: what arrives through them is that of the read forward, transposed.
+        """
+        if self.transpose is None:
+            return None
+        dac, adc = self.transpose.dac, self.transpose.adc
+        return ChipSpec(cell=self.cell, array=self.array.transposed, dac=dac, adc=adc)
 
     def problems(self) -> Iterable[Problem]:
+        if self.transpose is not None:
+            yield from self._of_transpose()
         if self.wires is not None:
             yield from self._of_wires(self.wires)
         if isinstance(self.cell, ResistiveCell) and self.cell.current is not None:
@@ -93,3 +108,20 @@ class ChipSpec(Spec):
         if wires.pairs == "shared_bit_line" and self.array.subtraction != "analog":
             remedy = 'set array.subtraction = "analog"'
             yield Problem(("wires", "pairs"), "subtracts on the bit line itself", '"shared_bit_line"', remedy)
+
+    def _of_transpose(self) -> Iterable[Problem]:
+        remedy = "leave it out"
+        if isinstance(self.cell, SramCapacitorCell):
+            allowed = "is of cells between two lines alike: a capacitor cell shares its charge on the bit line"
+            yield Problem(("transpose",), allowed, f'cell.kind = "{self.cell.kind}"', remedy)
+        elif self.wires is not None and isinstance(self.cell, ResistiveCell) and self.cell.current is not None:
+            allowed = "goes through wires by reciprocity, which nonlinear cells do not have"
+            yield Problem(("transpose",), allowed, remedy="drop cell.current, or wires")
+        elif self.array.cols > MOST_ROWS:
+            allowed = f"has array.cols rows, of which there may be {MOST_ROWS}"
+            yield Problem(("transpose",), allowed, str(self.array.cols), "lower array.cols")
+        else:
+            try:
+                _ = self.transposed
+            except SpecError as error:
+                yield from (problem.within("transpose") for problem in error.problems)

@@ -10,10 +10,11 @@ from imcsim.manufacturing import manufacture
 from imcsim.network.activations import ACTIVATIONS
 from imcsim.network.mlp import MLP, NetworkSpec, initial_mlp, logits
 from imcsim.network.on_chip import calibrate, layer_specs, program
-from imcsim.rng import child
+from imcsim.rng import child, draw_key
 from imcsim.specs.adc import IdealADC, UniformADC
 from imcsim.specs.dac import OneShotDAC
 from imcsim.specs.library import load
+from imcsim.specs.transpose import TransposeRead
 
 IDEAL = load("sram_ideal")
 REAL = load("sram8t_65nm")
@@ -210,3 +211,39 @@ def test_trimming_takes_the_errors_of_the_converters_off_every_layer_of_every_di
 def test_a_die_needs_a_whole_number_for_a_key():
     with pytest.raises(SpecError, match="must be an integer of 64 bits"):
         manufacture(IDEAL, (3, 2), 1.5)
+
+
+# ---- backward
+
+BACK = IDEAL.replace("transpose", TransposeRead(adc=UniformADC(range="mse", bits=10)))
+
+
+def test_errors_go_back_through_the_cells_of_a_layer():
+    mlp = network_of()
+    network = on_chip(mlp, BACK.replace("cell.mismatch_sigma_rel", 0.4)).on_die(7)  # beyond what an LSB hides
+    for layer, crossbar in enumerate(network.layers):
+        e = child(0, "e", layer).normal(size=(40, crossbar.die.shape[1]))
+        with pytest.raises(CapabilityError, match="call calibrate_t"):
+            network.backward(layer, e, child(0, "read"))
+        ready = network.calibrate_backward(layer, e)
+        back = ready.backward(layer, e, child(0, "read"))
+        as_written = e @ crossbar.written.T
+        assert back.shape == (40, crossbar.die.shape[0])
+        assert 0.03 < np.std(back - as_written) / np.std(as_written) < 0.5
+        np.testing.assert_array_equal(ready.logits(X, child(0, "read")), network.logits(X, child(0, "read")))
+
+
+def test_each_layer_carries_errors_back_with_a_stream_of_its_own():
+    spec = BACK.replace("cell.read_noise_rel", 0.1).replace("transpose.adc.range", "full")
+    network = on_chip(network_of(hidden=(12, 12)), spec).on_die(7)
+    e = np.ones((3, 12))
+    for layer in (0, 1):
+        stream = child(draw_key(child(0, "read")), "backward", layer)
+        expected = network.layers[layer].mvm_t(e, stream)
+        np.testing.assert_array_equal(network.backward(layer, e, child(0, "read")), expected)
+        assert (network.backward(layer, e, child(1, "read")) != expected).mean() > 0.5
+    members = network.on_die([7, 8])
+    rngs = [child(k, "read") for k in range(2)]
+    together = members.backward(1, e, rngs)
+    for k, key in enumerate((7, 8)):
+        np.testing.assert_array_equal(together[k], network.on_die(key).backward(1, e, child(k, "read")))
