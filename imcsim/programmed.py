@@ -60,8 +60,9 @@ class Programmed:
         """The product itself, where cells and rows are ideal and no conversion loses anything; else None."""
         silicon, spec, plan = self.silicon, self.silicon.spec, self.silicon.plan
         ideal = self.arriving is None and silicon.column == Column() and silicon.lost is None and silicon.dac is None
-        ideal = ideal and (self.conducts is None or np.array_equal(self.conducts, self._of_codes()))
         if not ideal or isinstance(spec.dac, IdealDAC) or cells.off_state(spec.cell) or self.trimmed is not None:
+            return None
+        if self.conducts is not None and not np.array_equal(self.conducts, self._of_codes()):
             return None
         largest, signed = plan.largest_values.tolist(), plan.signed_values
         if not (silicon.currents == 1).all() or not adcs.lossless(spec.adc, self.ranges, silicon.adc, largest, signed):

@@ -91,8 +91,9 @@ class Transposed:
         plan = forward.silicon.plan
         idle = plan.off_digit.astype(np.float32)[:, None]
         arrives = None if forward.arriving is None else in_order_of_rows(plan, forward.arriving, idle)
-        digits, codes = in_order_of_rows(plan, forward.digits, idle), forward.codes.swapaxes(1, 2)
-        return Programmed(self.silicon, codes, self.ranges or (), self.trimmed, digits, arrives)
+        told_by_codes = forward.conducts is None and forward.silicon.lost is None
+        digits = None if told_by_codes else in_order_of_rows(plan, forward.digits, idle)
+        return Programmed(self.silicon, forward.codes.swapaxes(1, 2), self.ranges or (), self.trimmed, digits, arrives)
 
     def input_codes(self, e: Array) -> tuple[Array, Array]:
         """Codes (1 or members, samples, cols) of errors, and what a step is worth, (1 or members, 1 or samples).
@@ -102,7 +103,8 @@ class Transposed:
         dac = self.silicon.spec.dac
         if self.how.input_step == "each_read":
             steps = np.stack([dacs.input_steps(dac, one) for one in e])
-            members = [(one / step[:, None], 1.0) for one, step in zip(e, steps, strict=True)]
+            scaled = np.where(steps > 0, steps, 1.0)  # errors that are all zero drive nothing, and give nothing
+            members = [(one / step[:, None], 1.0) for one, step in zip(e, scaled, strict=True)]
         else:
             steps = self.input_step[:, None]
             members = [(e[m % len(e)], float(steps[m % len(steps), 0])) for m in range(max(len(e), len(steps)))]

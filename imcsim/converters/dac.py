@@ -82,8 +82,7 @@ def input_step(dac: DAC, x: Array) -> float:
 
 def input_steps(dac: DAC, x: Array) -> Array:
     """The step of each sample of x (samples, rows) alone, (samples,): its largest |x| to the largest code."""
-    steps = np.abs(x).max(axis=1, initial=0.0).astype(np.float64) / largest_input(dac)
-    return np.where(steps > 0, steps, 1.0)
+    return np.asarray(np.abs(x).max(axis=1, initial=0.0), np.float64) / largest_input(dac)
 
 
 @singledispatch

@@ -199,8 +199,10 @@ def test_errors_may_shrink_without_end_where_each_read_has_a_step_of_its_own():
     assert (fixed.mvm_t(e * 2.0**-40, child(0, "read")) == 0).all()  # below half a step
 
 
-def test_a_step_a_read_knows_no_company():
-    xbar = programmed(transposable(TransposeRead(adc=UniformADC(bits=8, range="full"))))
+@pytest.mark.parametrize("bits", [1, 8])
+def test_a_step_a_read_knows_no_company_and_no_error_gives_none(bits):
+    read = TransposeRead(dac=BitSerialDAC(bits=bits, signed=True), adc=UniformADC(bits=8, range="full"))
+    xbar = programmed(transposable(read))
     e = child(0, "e").normal(size=(20, SHAPE[1])) * np.geomspace(1e-6, 1e6, 20)[:, None]
     e[7] = 0
     together = xbar.mvm_t(e, child(0, "read"))
