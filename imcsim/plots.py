@@ -167,14 +167,18 @@ def losses(summary: Summary, ax: Axes) -> Axes:
 
 def save(figure: Figure, stem: Path) -> list[Path]:
     """Write `figure` as stem.png (200 dpi), stem.svg and stem.pdf: whole, and the same bytes for the same figure."""
-    paths = []
-    with mpl.rc_context(STYLE):
-        for kind, undated in KINDS.items():
-            data = io.BytesIO()
-            figure.savefig(data, format=kind, dpi=200, metadata=undated)
-            paths.append(stem.with_name(f"{stem.name}.{kind}"))
-            write_atomic(paths[-1], data.getvalue())
+    paths = [stem.with_name(f"{stem.name}.{kind}") for kind in KINDS]
+    for path in paths:
+        save_as(figure, path)
     return paths
+
+
+def save_as(figure: Figure, path: Path) -> None:
+    """Write `figure` as `save` does, as the one of its kinds that the ending of `path` tells."""
+    data, kind = io.BytesIO(), path.suffix[1:]
+    with mpl.rc_context(STYLE):
+        figure.savefig(data, format=kind, dpi=200, metadata=KINDS[kind])
+    write_atomic(path, data.getvalue())
 
 
 def study_figures(table: StudyTable, folder: Path) -> list[Path]:

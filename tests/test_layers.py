@@ -18,7 +18,7 @@ ORDER = [
     {"errors", "rng", "version"},
     {"specs", "kernels"},
     {"cells", "converters", "mapping", "tiling", "wires", "updates"},
-    {"reads", "floorplan", "wear"},
+    {"reads", "floorplan", "wear", "device_curves"},
     {"calibration", "silicon", "places"},
     {"conductances", "pulses"},
     {"programmed"},
@@ -33,7 +33,7 @@ ORDER = [
     {"study"},
     {"experiment"},
     {"plots"},
-    {"budget_figure"},
+    {"budget_figure", "device_figure"},
     {"cli"},
 ]
 RANK = {part: rank for rank, parts in enumerate(ORDER) for part in parts}

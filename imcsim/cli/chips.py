@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from imcsim.cli.codes import DONE
-from imcsim.errors import SpecError
+from imcsim.errors import Problem, SpecError
 
 if TYPE_CHECKING:
     from imcsim.specs.library import DeviceModel
@@ -24,8 +24,7 @@ def budget(options: argparse.Namespace) -> int:
 
     if options.seed < 0:
         raise SpecError.of("--seed", "must be an integer of at least 0", given=str(options.seed))
-    if options.out is not None and options.out.suffix not in (".png", ".svg", ".pdf"):
-        raise SpecError.of("--out", "must end in .png, .svg or .pdf", given=str(options.out))
+    _check_figure(options.out)
     spec, layer = changed_chip(load(options.chip), options.set), _layer(options.layer)
     found = budget(spec, layer, seed=options.seed)
     if options.out is not None:
@@ -38,6 +37,11 @@ def budget(options: argparse.Namespace) -> int:
     if options.out is not None:
         print(f"imcsim: {options.out}", file=sys.stderr)
     return DONE
+
+
+def _check_figure(out: Path | None) -> None:
+    if out is not None and out.suffix not in (".png", ".svg", ".pdf"):
+        raise SpecError.of("--out", "must end in .png, .svg or .pdf", given=str(out))
 
 
 def _layer(text: str) -> tuple[int, int]:
@@ -53,6 +57,7 @@ def devices(options: argparse.Namespace) -> int:
     from imcsim.specs.codec import to_table
     from imcsim.specs.library import device_names, read_device
 
+    _check_plot(options)
     if options.name is None:
         models = {name: read_device(name).title for name in device_names()}
         width = max(map(len, models))
@@ -60,7 +65,9 @@ def devices(options: argparse.Namespace) -> int:
         print(json.dumps(models, indent=1) if options.json else "\n".join(lines))
         return DONE
     model = read_device(options.name)
-    if options.toml:
+    if options.plot:
+        _draw(model, options.out or Path(f"{Path(options.name).stem}.png"))
+    elif options.toml:
         print(model.to_toml(), end="")
     elif options.json:
         notes = {path: to_table(note) for path, note in model.notes.items()}
@@ -68,6 +75,31 @@ def devices(options: argparse.Namespace) -> int:
     else:
         print(_described(model))
     return DONE
+
+
+def _check_plot(options: argparse.Namespace) -> None:
+    problems = []
+    if options.plot:
+        if options.name is None:
+            problems.append(Problem(("--plot",), "draws one device", remedy="give its NAME"))
+        problems += [
+            Problem(("--plot",), f"draws a figure and prints no file: --{other} does", remedy="give one of the two")
+            for other in ("json", "toml")
+            if getattr(options, other)
+        ]
+    elif options.out is not None:
+        problems.append(Problem(("--out",), "is where --plot draws to", given=str(options.out), remedy="give --plot"))
+    if problems:
+        raise SpecError(problems)
+    _check_figure(options.out)
+
+
+def _draw(model: DeviceModel, out: Path) -> None:
+    from imcsim.device_curves import tables
+    from imcsim.device_figure import write_figure
+
+    write_figure(tables(model.spec.cell, model.spec.array), f"{model.name}: {model.title}", out)
+    print(f"imcsim: {out}", file=sys.stderr)
 
 
 def _described(model: DeviceModel) -> str:
