@@ -24,6 +24,7 @@ from imcsim.programmed import Programmed, column_codes, stored_digits
 from imcsim.rng import draw_key
 from imcsim.silicon import Silicon
 from imcsim.specs.resistive import ResistiveCell
+from imcsim.transferred import Transferred
 
 Array = np.ndarray[Any, Any]
 _LEAST_GAIN = 0.1  # of a converter that can be trimmed
@@ -63,6 +64,7 @@ class Crossbar:
     `ranges` is None where the ADC's ranges await a calibration; `trimmed` (2, members, tiles, columns) is what is taken
     off the codes, None where they are read as they are. `held` is what resistive cells hold, None of other cells, which
     the codes tell. `gain` (1 or members, 1 or cols) multiplies the outputs to undo drift, None where nothing is undone.
+    `transferred` is what arrived through the wires before the last write, None where nobody asked.
     """
 
     die: Die
@@ -74,6 +76,7 @@ class Crossbar:
     trimmed: Array | None = None
     held: Conductances | None = None
     gain: Array | None = None
+    transferred: Transferred | None = None
 
     def __repr__(self) -> str:
         return f"Crossbar({self.die!r}, {'not calibrated' if self.ranges is None else 'ready to be read'})"
@@ -100,7 +103,9 @@ class Crossbar:
         scale = self.scale[:, None, None]
         codes = quantise_weights(self.codes * scale + delta, scale, self.die.spec.array.weight_bits)
         held = self.held and self.held.rewrite(self.die, stored_digits(self.die, codes), key, now_s)
-        return dataclasses.replace(self, codes=codes, written_s=now_s, held=held, gain=None)
+        return dataclasses.replace(
+            self, codes=codes, written_s=now_s, held=held, gain=None, transferred=self._transferred
+        )
 
     def on_die(self, die: Die) -> Crossbar:
         """The same codes, input step and ranges on another die of the same design, or on an ensemble of them."""
@@ -113,7 +118,7 @@ class Crossbar:
         if len(self.codes) not in (1, len(die.currents)):
             raise SpecError.of("die", f"must be an ensemble of {len(self.codes)}", given=f"{len(die.currents)} members")
         held = self.held and self.held.on_die(die, self.written_s)
-        return dataclasses.replace(self, die=die, trimmed=None, held=held, gain=None)
+        return dataclasses.replace(self, die=die, trimmed=None, held=held, gain=None, transferred=None)
 
     def calibrate(self, x: Array) -> Crossbar:
         """Choose the input step, and the ADC ranges where they are not fixed, on samples x (samples, rows).
@@ -216,9 +221,17 @@ class Crossbar:
         if varies_by_call(self.die):
             return dataclasses.replace(self._programmed, conducts=self.held.read(self.die, now_s, keys))
         if now_s not in self._met:
+            conducts, before = self.held.read(self.die, now_s, None), self._transferred
             self._met.clear()  # of one time: a network is read many times at each
-            self._met[now_s] = dataclasses.replace(self._programmed, conducts=self.held.read(self.die, now_s, None))
+            self._met[now_s] = dataclasses.replace(self._programmed, conducts=conducts, before=before)
         return self._met[now_s]
+
+    @property
+    def _transferred(self) -> Transferred | None:
+        """What arrived through the wires at the last read: the next one may be little else."""
+        return next(
+            (vars(met)["transferred"] for met in self._met.values() if "transferred" in vars(met)), self.transferred
+        )
 
     @cached_property
     def _met(self) -> dict[float, Programmed]:

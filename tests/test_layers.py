@@ -19,6 +19,8 @@ ORDER = [
     {"specs", "kernels"},
     {"cells", "converters", "mapping", "tiling", "wires"},
     {"reads", "floorplan"},
+    {"transferred"},
+    {"solved"},
     {"calibration", "silicon", "places"},
     {"conductances"},
     {"programmed"},
