@@ -75,11 +75,13 @@ def _values(plan: Floorplan, codes: Array, inputs: Array, s: int) -> Iterator[Ar
             x = driving(plan.spec.cell, x / dacs.unit_input(dac)) * dacs.unit_input(dac)
         dtype = np.float32 if exact else np.float64
         flat = x.astype(dtype).reshape(-1, tiling.parallel) @ cells_of_read.astype(dtype).reshape(tiling.parallel, -1)
-        v = static_transfer(flat.astype(np.float64) + column.pedestal, column)
-        v = v.reshape(len(inputs), len(driven.weights), *cells_of_read.shape[1:])
+        sums = flat.astype(np.float64).reshape(len(inputs), len(driven.weights), *cells_of_read.shape[1:])
+        if plan.shares_bit_lines:
+            sums = sums[:, :, :1] - sums[:, :, 1:]
+        v = static_transfer(sums + column.pedestal, column)
         if dacs.accumulates(dac):
             v = (driven.weights[:, None, None] * v).sum(axis=1, keepdims=True)
-        yield v[:, :, :1] - v[:, :, 1:] if plan.converted < plan.layout.polarities else v
+        yield v[:, :, :1] - v[:, :, 1:] if plan.converted < v.shape[2] else v
 
 
 def planes(driven: Any, codes: Array) -> Array:

@@ -137,9 +137,8 @@ class Programmed:
     @property
     def _pair(self) -> int:
         """Columns that are subtracted ahead of a converter, and cannot be taken for one."""
-        plan, wires = self.silicon.plan, self.silicon.spec.wires
-        one = self.silicon.column.linear or (wires is not None and wires.pairs == "shared_bit_line")
-        return 2 if plan.subtracts and not one else 1
+        plan = self.silicon.plan
+        return 2 if plan.subtracts and not (self.silicon.column.linear or plan.shares_bit_lines) else 1
 
     def _columns(self) -> Column:
         """The analog column of every physical column, in MAC units: arrays (pair x columns,)."""

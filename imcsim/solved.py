@@ -77,10 +77,8 @@ class SolvedReads:
         tiling, driven = self._plan.tiling, cycles(self._plan.spec.dac)
         levels, noise_lsb = np.zeros((0, 0, 0), np.float32), 0.0
         if self._rows is not None:
-            levels, noise_lsb = (
-                self._rows.levels.reshape(len(keys), -1, self._rows.levels.shape[-1]),
-                self._rows.noise_lsb,
-            )
+            levels = self._rows.levels.reshape(len(keys), -1, self._rows.levels.shape[-1])
+            noise_lsb = self._rows.noise_lsb
         reads = tiling.tiles * tiling.groups
         x = drives(codes, first, count, reads, tiling.parallel, driven, levels, noise_lsb, keys)
         sums, variances = (np.stack(of) for of in zip(*(self._sums(*one) for one in enumerate(x)), strict=True))
@@ -124,7 +122,7 @@ class SolvedReads:
     def _of_columns(self, member: int, v: Array) -> list[Array]:
         """Currents, A, and, of noisy cells, their variances: (tiles, slices, polarities, samples, columns) each."""
         g_S, variances_S2 = self._g_S[member], self._variances_S2
-        polarities = 1 if getattr(self._wires, "pairs", "") == "shared_bit_line" else g_S.shape[2]
+        polarities = 1 if self._plan.shares_bit_lines else g_S.shape[2]
         shape = *g_S.shape[:2], polarities, v.shape[2], g_S.shape[-1]
         found = [np.empty(shape) for _ in range(1 if variances_S2 is None else 2)]
         for columns, unused in self._arrays:
@@ -137,5 +135,5 @@ class SolvedReads:
                 found[0][..., columns], found[1][..., columns] = both
         if self._below_S is not None:
             below = currents(IdealWires(), -self._below_S[member], v, self._law)
-            found[0] -= below if polarities == len(below[0, 0]) else below[:, :, :1] - below[:, :, 1:]
+            found[0] -= below[:, :, :1] - below[:, :, 1:] if self._plan.shares_bit_lines else below
         return found
