@@ -7,13 +7,16 @@ from typing import Any
 
 import numpy as np
 
+from imcsim.cells.resistive import driving
 from imcsim.converters import dac as dacs
 from imcsim.converters.ranges import Ranges, calibrated_ranges, fixed_ranges, least_output_error_ranges
 from imcsim.floorplan import Floorplan
 from imcsim.kernels.column import Column, static_transfer
 from imcsim.kernels.inputs import BINARY, EXACT, NEGATIVE, POSITIVE, SIGNED
 from imcsim.mapping import cell_digits
+from imcsim.solved import solves
 from imcsim.specs.adc import IdealADC, RangedADC
+from imcsim.specs.resistive import ResistiveCell
 
 Array = np.ndarray[Any, Any]
 
@@ -81,16 +84,21 @@ def _values(plan: Floorplan, codes: Array, inputs: Array, s: int) -> Iterator[Ar
     padded = np.zeros((len(inputs), len(states) * tiling.parallel), entering.dtype)
     padded[:, : entering.shape[1]] = entering[:, : padded.shape[1]]
     driven = dacs.cycles(dac)
-    exact = tiling.parallel * float(states.max(initial=1.0)) * dacs.unit_input(dac) < EXACT
+    exact = not solves(plan.spec) and tiling.parallel * float(states.max(initial=1.0)) * dacs.unit_input(dac) < EXACT
     for read, cells_of_read in enumerate(states):
         x = planes(driven, padded[:, read * tiling.parallel : (read + 1) * tiling.parallel])
+        if solves(plan.spec):  # cells answer to levels by a law of their own
+            assert isinstance(plan.spec.cell, ResistiveCell)
+            x = driving(plan.spec.cell, x / dacs.unit_input(dac)) * dacs.unit_input(dac)
         dtype = np.float32 if exact else np.float64
         flat = x.astype(dtype).reshape(-1, tiling.parallel) @ cells_of_read.astype(dtype).reshape(tiling.parallel, -1)
-        v = static_transfer(flat.astype(np.float64) + column.pedestal, column)
-        v = v.reshape(len(inputs), len(driven.weights), *cells_of_read.shape[1:])
+        sums = flat.astype(np.float64).reshape(len(inputs), len(driven.weights), *cells_of_read.shape[1:])
+        if plan.shares_bit_lines:
+            sums = sums[:, :, :1] - sums[:, :, 1:]
+        v = static_transfer(sums + column.pedestal, column)
         if dacs.accumulates(dac):
             v = (driven.weights[:, None, None] * v).sum(axis=1, keepdims=True)
-        yield v[:, :, :1] - v[:, :, 1:] if plan.converted < plan.layout.polarities else v
+        yield v[:, :, :1] - v[:, :, 1:] if plan.converted < v.shape[2] else v
 
 
 def planes(driven: Any, codes: Array) -> Array:

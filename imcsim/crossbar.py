@@ -26,6 +26,7 @@ from imcsim.silicon import Silicon
 from imcsim.specs.adc import ADC
 from imcsim.specs.pulsed import PulsedCell
 from imcsim.specs.resistive import ResistiveCell
+from imcsim.transferred import Transferred
 from imcsim.transposed import Transposed
 from imcsim.trimming import fitted_lines
 from imcsim.updates import Outer, Update, dense, finite, outer
@@ -78,7 +79,8 @@ class Crossbar:
     off the codes, None where they are read as they are. `held` is what resistive or pulsed cells hold, None of other
     cells, which the codes tell; of pulsed ones the codes are those nearest to the states. `gain` (1 or members, 1 or
     cols) multiplies the outputs to undo drift, None where nothing is undone. `counts` are of writes, None before any.
-    `back` holds the settings of the transposed read, None where there is none.
+    `back` holds the settings of the transposed read, None where there is none; `transferred` what arrived through the
+    wires before the last write, None where nobody asked.
     """
 
     die: Die
@@ -92,6 +94,7 @@ class Crossbar:
     gain: Array | None = None
     counts: Counts | None = None
     back: Transposed | None = None
+    transferred: Transferred | None = None
 
     def __repr__(self) -> str:
         return f"Crossbar({self.die!r}, {'not calibrated' if self.ranges is None else 'ready to be read'})"
@@ -141,7 +144,8 @@ class Crossbar:
             held = self.held and self.held.rewrite(die, stored_digits(die, codes), key, now_s)
             counts = digit_writes(die.spec.array, self.codes, codes)
         counts = counts if self.counts is None else self.counts.added(counts)
-        return dataclasses.replace(self, codes=codes, written_s=now_s, held=held, gain=None, counts=counts)
+        changed = dataclasses.replace(self, codes=codes, written_s=now_s, held=held, counts=counts)
+        return dataclasses.replace(changed, gain=None, transferred=self._transferred)
 
     def on_die(self, die: Die) -> Crossbar:
         """The same codes, input step and ranges on another die of the same design, or on an ensemble of them.
@@ -163,9 +167,8 @@ class Crossbar:
         elif held is not None:
             held = held.on_die(die, self.written_s)
         back = None if self.back is None or die.transposed is None else self.back.on(die.transposed)
-        return dataclasses.replace(
-            self, die=die, codes=codes, trimmed=None, held=held, gain=None, counts=None, back=back
-        )
+        fresh = dataclasses.replace(self, trimmed=None, gain=None, counts=None, transferred=None)
+        return dataclasses.replace(fresh, die=die, codes=codes, held=held, back=back)
 
     def calibrate(self, x: Array) -> Crossbar:
         """Choose the input step, and the ADC ranges where they are not fixed, on samples x (samples, rows).
@@ -285,9 +288,17 @@ class Crossbar:
         if varies_by_call(self.die):
             return dataclasses.replace(self._cells, conducts=self.held.read(self.die, now_s, keys))
         if now_s not in self._met:
+            conducts, before = self.held.read(self.die, now_s, None), self._transferred
             self._met.clear()  # of one time: a network is read many times at each
-            self._met[now_s] = dataclasses.replace(self._cells, conducts=self.held.read(self.die, now_s, None))
+            self._met[now_s] = dataclasses.replace(self._cells, conducts=conducts, before=before)
         return self._met[now_s]
+
+    @property
+    def _transferred(self) -> Transferred | None:
+        """What arrived through the wires at the last read: the next one may be little else."""
+        return next(
+            (vars(met)["transferred"] for met in self._met.values() if "transferred" in vars(met)), self.transferred
+        )
 
     @cached_property
     def _met(self) -> dict[float, Programmed]:

@@ -16,6 +16,7 @@ from imcsim.floorplan import Floorplan
 from imcsim.programmed import Programmed
 from imcsim.silicon import Silicon
 from imcsim.specs.transpose import TransposeRead
+from imcsim.transferred import Arriving
 from imcsim.trimming import fitted_lines
 
 Array = np.ndarray[Any, Any]
@@ -86,11 +87,14 @@ class Transposed:
 
         A linear network is reciprocal: what a volt on a bit line drives into a word line at 0 V is what a volt on that
         word line drives into that bit line at 0 V, whatever ends and terminals they have. So what arrives through wires
-        is that of the forward read.
+        is that of the forward read, of the noise as well.
         """
         plan = forward.silicon.plan
         idle = plan.off_digit.astype(np.float32)[:, None]
-        arrives = None if forward.arriving is None else in_order_of_rows(plan, forward.arriving, idle)
+        arrives = forward.arriving and Arriving(
+            in_order_of_rows(plan, forward.arriving.states, idle),
+            None if (noises := forward.arriving.variances) is None else in_order_of_rows(plan, noises, 0.0),
+        )
         told_by_codes = forward.conducts is None and forward.silicon.lost is None
         digits = None if told_by_codes else in_order_of_rows(plan, forward.digits, idle)
         return Programmed(self.silicon, forward.codes.swapaxes(1, 2), self.ranges or (), self.trimmed, digits, arrives)

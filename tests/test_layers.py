@@ -19,6 +19,8 @@ ORDER = [
     {"specs", "kernels"},
     {"cells", "converters", "mapping", "tiling", "wires", "updates"},
     {"reads", "floorplan", "wear", "device_curves"},
+    {"transferred"},
+    {"solved"},
     {"calibration", "silicon", "places"},
     {"conductances", "pulses"},
     {"programmed"},

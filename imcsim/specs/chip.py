@@ -14,7 +14,7 @@ from imcsim.specs.fields import Spec
 from imcsim.specs.pulsed import PulsedCell
 from imcsim.specs.resistive import ResistiveCell
 from imcsim.specs.transpose import TransposeRead
-from imcsim.specs.wires import ResistiveWires
+from imcsim.specs.wires import GatedWires, ResistiveWires
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +25,7 @@ class ChipSpec(Spec):
     array: ArraySpec = field(default_factory=ArraySpec)
     dac: DAC = field(default_factory=BitSerialDAC)
     adc: ADC = field(default_factory=UniformADC)
-    wires: ResistiveWires | None = None
+    wires: ResistiveWires | GatedWires | None = None
     transpose: TransposeRead | None = None
 
     @property
@@ -44,10 +44,10 @@ class ChipSpec(Spec):
             yield from self._of_transpose()
         if self.wires is not None:
             yield from self._of_wires(self.wires)
-        if isinstance(self.cell, ResistiveCell) and self.cell.current is not None:
-            yield from self._of_nonlinear_cells()
         if isinstance(self.cell, PulsedCell):
             yield from self._of_pulsed_cells()
+        if isinstance(self.wires, GatedWires):
+            yield from self._of_gates()
         if not isinstance(self.cell, TransistorCell):
             return
         if isinstance(self.dac, BitSerialDAC):
@@ -66,15 +66,20 @@ class ChipSpec(Spec):
                 remedy='use kind = "bit_serial", which takes signed inputs in two\'s complement',
             )
 
-    def _of_nonlinear_cells(self) -> Iterable[Problem]:
-        # at the read voltage I = g V, whatever the law: only levels between would tell
-        if not isinstance(self.dac, BitSerialDAC) or self.dac.slice_bits != 1:
-            yield Problem(
-                ("cell", "current"),
-                "needs inputs of single bits, at the read voltage: levels between are not modelled",
-                f'dac.kind = "{self.dac.kind}"',
-                'use dac.kind = "bit_serial" with slice_bits = 1, or drop cell.current',
-            )
+    def _of_gates(self) -> Iterable[Problem]:
+        allowed = "must give single bits: the input switches a cell on or off"
+        dac = self.dac
+        if not isinstance(dac, BitSerialDAC):
+            yield Problem(("dac", "kind"), allowed, f'"{dac.kind}"', 'use kind = "bit_serial"')
+            return
+        if dac.slice_bits != 1:
+            yield Problem(("dac", "slice_bits"), allowed, str(dac.slice_bits), "set it to 1")
+        if dac.encoding == "sign_magnitude":
+            remedy = 'use "twos_complement" or "two_phase"'
+            yield Problem(("dac", "encoding"), "a gate has no sign", f'"{dac.encoding}"', remedy)
+        for name in ("gain_sigma_rel", "unit_sigma_rel", "noise_lsb"):
+            if value := getattr(dac, name):
+                yield Problem(("dac", name), "has no meaning where inputs only open and close gates", f"{value:g}")
 
     def _of_pulsed_cells(self) -> Iterable[Problem]:
         # the state of a device is the signed weight itself: a column of them is its pairs, subtracted
@@ -96,13 +101,16 @@ class ChipSpec(Spec):
             allowed = "inputs of -1 and +1 are completed by the sum of the weights, which pulses leave unknown"
             yield Problem(("dac", "bits"), allowed, "1", 'set encoding = "two_phase" or "sign_magnitude"')
 
-    def _of_wires(self, wires: ResistiveWires) -> Iterable[Problem]:
+    def _of_wires(self, wires: ResistiveWires | GatedWires) -> Iterable[Problem]:
         if not isinstance(self.cell, ResistiveCell):
             allowed = "are of cells that conduct: the bit line of an SRAM cell takes currents"
             yield Problem(("wires",), allowed, f'cell.kind = "{self.cell.kind}"', "leave them out")
-        elif self.cell.current is not None:
-            remedy = "drop cell.current, or solve by imcsim.wires.currents"
-            yield Problem(("wires",), "are of cells with I = g V: others have no transfer matrix", remedy=remedy)
+        elif wires.solver != "nodal":
+            given, remedy = f'"{wires.solver}"', 'use solver = "nodal"'
+            if self.cell.current is not None:
+                yield Problem(("wires", "solver"), "closed forms know cells with I = g V", given, remedy)
+            if self.cell.white_noise is not None and isinstance(wires, GatedWires):
+                yield Problem(("wires", "solver"), "this closed form knows no noise of cells", given, remedy)
         if wires.pairs != "separate" and not self.array.differential:
             yield Problem(("wires", "pairs"), "has no meaning without a differential mapping", f'"{wires.pairs}"')
         if wires.pairs == "shared_bit_line" and self.array.subtraction != "analog":
@@ -114,6 +122,11 @@ class ChipSpec(Spec):
         if isinstance(self.cell, SramCapacitorCell):
             allowed = "is of cells between two lines alike: a capacitor cell shares its charge on the bit line"
             yield Problem(("transpose",), allowed, f'cell.kind = "{self.cell.kind}"', remedy)
+        elif isinstance(self.wires, GatedWires):
+            allowed = "drives bit lines and reads word lines, which lead to gates and carry no current"
+            yield Problem(
+                ("transpose",), allowed, 'wires.kind = "gated"', 'leave it out, or set wires.kind = "resistive"'
+            )
         elif self.wires is not None and isinstance(self.cell, ResistiveCell) and self.cell.current is not None:
             allowed = "goes through wires by reciprocity, which nonlinear cells do not have"
             yield Problem(("transpose",), allowed, remedy="drop cell.current, or wires")

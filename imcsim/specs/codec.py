@@ -19,7 +19,7 @@ _PART = r"""(?:[A-Za-z0-9_-]++|"[^"\n]*+"|'[^'\n]*+')"""
 _LONG_KEY = re.compile(rf"(?<![A-Za-z0-9_-]){_PART}(?:[ \t]*+\.[ \t]*+{_PART}){{{MAX_NESTING},}}")
 
 # The kind that a component's table means when it names none and the component does not have such fields.
-DEFAULT_KINDS = {"adc": "uniform", "dac": "bit_serial"}
+DEFAULT_KINDS = {"adc": "uniform", "dac": "bit_serial", "wires": "resistive"}
 
 T = TypeVar("T", bound=Spec)
 
