@@ -112,7 +112,7 @@ class Programmed:
         return transferred(self.silicon.plan, self.digits, self.before)
 
     def _noises(self, digits: Array) -> Array | None:
-        """The variances of the reads of cells that conduct `digits`, in their squares; None where they are not noisy."""
+        """The variances of reads of cells that conduct `digits`, in squares of them; None where they are not noisy."""
         silicon, top = self.silicon, self.silicon.plan.layout.top[:, None]
         if silicon.column.cell_variance == 0:
             return None
