@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from imcsim import datasets
+from imcsim.experiment.reading import TimedDie, extrapolations
 from imcsim.experiment.trained import make_training, make_tuning_training, on_chip, training_key
 from imcsim.experiment.tune import changed, read_config
 from imcsim.experiment.tuned import make_score, make_tuned, tuned_key
@@ -32,13 +33,17 @@ def evaluate(
     if trained["stopped"]:
         notes["stopped"] = True
     data = datasets.load(design.dataset)
-    network = on_chip(trained, design, data, child(design.seed, "calibration", training))
-    dies = {}
+    beyond: list[str] = []
+    with extrapolations(beyond):
+        network = on_chip(trained, design, data, child(design.seed, "calibration", training))
+    dies: dict[int, TimedDie] = {}
     for die, read in replicates:
         if die not in dies:
-            dies[die] = network.on_die(draw_key(child(design.seed, "die", die)))
+            key, probing = draw_key(child(design.seed, "die", die)), child(design.seed, "compensation", training, die)
+            dies[die] = TimedDie(network, key, design.read, data.x_train, probing)
         z = dies[die].logits(data.x_test, child(design.seed, "read", training, die, read))
-        yield {"accuracy": accuracy(z, data.y_test), "accuracy_float": float(trained["accuracy"]), **notes}
+        told = {**notes, "extrapolated": True} if beyond or dies[die].extrapolated else notes
+        yield {"accuracy": accuracy(z, data.y_test), "accuracy_float": float(trained["accuracy"]), **told}
 
 
 def make(key: Key, artifacts: Artifacts) -> Mapping[str, Any]:

@@ -41,7 +41,7 @@ def path(make_plan, results, tmp_path):
 def test_the_root_group_has_one_point_dimension_and_a_coordinate_for_each_path(path, accuracy_at):
     with xr.open_dataset(path, engine="h5netcdf") as data:
         assert dict(data.sizes) == {"point": 72}
-        assert set(data.data_vars) == {"accuracy", "accuracy_float", "status"}
+        assert set(data.data_vars) == {"accuracy", "accuracy_float", "status", "extrapolated"}
         assert set(data.coords) == {"point", *DIMENSIONS}
         everywhere = dict(zip(DIMENSIONS, np.indices(SHAPE).reshape(len(SHAPE), -1), strict=True))
         for name in ("training", "die", "read"):
