@@ -30,6 +30,7 @@ ORDER = [
     {"training"},
     {"study"},
     {"experiment"},
+    {"x_axis"},
     {"plots"},
     {"budget_figure"},
     {"cli"},
@@ -41,7 +42,8 @@ ONLY = {
     "kernels": set(),
     "specs": {"errors"},
     "study": {"errors", "version", "specs"},
-    "plots": {"errors", "study", "specs"},
+    "x_axis": set(),
+    "plots": {"errors", "study", "specs", "x_axis"},
 }
 
 # Its names are imported when they are first used, so it stands right of everything; nothing imports it.

@@ -110,28 +110,31 @@ def _plan(
     harmless = {"dataset": datasets.NAMES[0], "network": NetworkSpec(hidden=()), "read": ReadSpec()}
     stand_in = design or Design(**{**parts, **harmless})
     before = len(problems)
-    cell = sections["chip"].get("cell")
     variants, chips = without_devices(sections["variants"], sections["chip"], folder, problems)
-    sweep = read_sweep(sections["grid"], variants, chips, stand_in, cell, problems)
+
+    def swept(grid: Mapping[str, Any], found: list[Problem]) -> Sweep:
+        return read_sweep(grid, variants, chips, stand_in, sections["chip"].get("cell"), found)
+
+    sweep = swept(sections["grid"], problems)
     if not sweep.factors and len(problems) == before and isinstance(table.get("grid", {}), Mapping):
         example = 'for one, "chip.adc.bits" = [4, 6, 8]'
         problems.append(Problem(("grid",), "is empty: a study sweeps at least one path", remedy=example))
     tuned = None
     if "tune" in table:
-        swept = [path for block in sweep.blocks for path in block.paths]
-        tuned = read_tuning(table["tune"], stand_in, swept, variants, problems)
+        paths = [path for block in sweep.blocks for path in block.paths]
+        tuned = read_tuning(table["tune"], stand_in, paths, variants, problems)
     if len(problems) > before:
         return None
     repeats = math.prod(to_table(replicates).values()) if replicates else 1
     product = multiplied(sweep.factors, MAX_POINTS // repeats)
     if not product.whole:
         most = repeats * math.prod(len(factor.combinations) for factor in sweep.factors)
-        told, remedy = f"at most {MAX_POINTS} points a study", "sweep fewer values, or repeat them less"
-        problems.append(Problem(("replicates",), told, f"{most} points", remedy))
+        told, asked = f"at most {MAX_POINTS} points a study", f"{most} points"
+        problems.append(Problem(("replicates",), told, asked, "sweep fewer values, or repeat them less"))
         return None
     unmet = sweep.never_met(product)
     if unmet and written_grid is not None:  # of the conditions, only the file's own mistakes are mistakes
-        written = read_sweep(written_grid, variants, chips, stand_in, cell, [])
+        written = swept(written_grid, [])
         never = written.never_met(multiplied(written.factors, MAX_POINTS))
         unmet = [one for one in unmet if any((one.path, one.given) == (p.path, p.given) for p in never)]
     problems.extend(unmet)
@@ -141,10 +144,12 @@ def _plan(
     if problems or design is None or replicates is None:
         return None
     cells = resolved_cells(sweep, product.cells, design, problems)
-    if problems:
-        return None
-    return _assembled(
-        str(name), {**table, **sections}, folder, design, sweep, axes, cells, replicates, plot, tuned, problems
+    return (
+        None
+        if problems
+        else _assembled(
+            str(name), {**table, **sections}, folder, design, sweep, axes, cells, replicates, plot, tuned, problems
+        )
     )
 
 

@@ -18,6 +18,8 @@ from imcsim.study.plan import PlotSpec
 from imcsim.study.statistics import NO_SPREAD, Interval, mean_interval
 from imcsim.study.text import aligned, bounds, percent, points, replicates, without_nan
 
+BEYOND = "beyond the states or times that the device model was measured for"
+
 
 @dataclass(frozen=True, eq=False)
 class Row:
@@ -74,6 +76,10 @@ class Summary:
     def linked(self, *kept: str) -> list[str]:
         """The axes that advance together with `kept`: each combination of those has one value of theirs."""
         return [path for path in self.axes if path not in kept and self._follows(path, kept)]
+
+    def are_equal(self, path: str, other: str) -> bool:
+        """Whether two axes have the same value in every row: one quantity under two names."""
+        return all(row.coordinates.get(path) == row.coordinates.get(other) for row in self.rows)
 
     def slices(self, *kept: str) -> list[Summary]:
         """One summary for each combination that occurs of all axes but `kept` and what is linked to them."""
@@ -161,7 +167,7 @@ def format_summary(summary: Summary) -> str:
         notes.append(f"stopped early: {stopped} points, whose trainings were given up; the means hold them")
     if beyond:
         count = f"{sum(row.extrapolated for row in beyond)} points, in {len(beyond)} of {len(summary.rows)} rows"
-        notes.append(f"extrapolated: {count}, beyond the states or times that the device model was measured for")
+        notes.append(f"extrapolated: {count}, {BEYOND}")
     return "\n".join([summary.name, *aligned(heads, lines), *notes, *_test_set_note(summary)]) + "\n"
 
 
