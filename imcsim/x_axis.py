@@ -56,7 +56,8 @@ def sidesteps(lines: int, values: Sequence[Any]) -> list[tuple[float, float]]:
     logarithmic, at = is_logarithmic(values), positions(values)
     at = np.log(at) if logarithmic else at
     gap = float(np.diff(np.sort(at)).min()) if len(at) > 1 else 1.0
-    steps = gap * min(0.09, 0.6 / lines) * (np.arange(lines) - (lines - 1) / 2)
+    # the narrowest gap of a logarithmic axis is a small part of its length
+    steps = gap * min(0.18 if logarithmic else 0.09, 0.6 / lines) * (np.arange(lines) - (lines - 1) / 2)
     return [(float(np.exp(step)), 0.0) if logarithmic else (1.0, float(step)) for step in steps]
 
 

@@ -9,7 +9,8 @@ import pytest
 from evaluating import evaluate_now
 from sweeping import cells, value_of
 
-from imcsim.errors import SpecError
+from imcsim.errors import ExtrapolationWarning, SpecError
+from imcsim.experiment.reading import extrapolations
 from imcsim.experiment.study_file import read_study
 from imcsim.study.store import Artifacts
 
@@ -151,13 +152,15 @@ def test_states_beyond_what_a_device_was_measured_for_say_so_at_any_time(plan_of
 
 
 def test_other_warnings_are_shown_as_ever():
-    from imcsim.errors import ExtrapolationWarning
-    from imcsim.experiment.reading import extrapolations
-
     found = []
-    with pytest.warns(RuntimeWarning, match="overflow"), extrapolations(found):
-        warnings.warn("overflow", RuntimeWarning, stacklevel=1)
-        warnings.warn("too late", ExtrapolationWarning, stacklevel=1)
+
+    def warn():
+        with extrapolations(found):
+            warnings.warn("overflow", RuntimeWarning, stacklevel=1)
+            warnings.warn("too late", ExtrapolationWarning, stacklevel=1)
+
+    with pytest.warns(RuntimeWarning, match="overflow"):
+        warn()
     assert found == ["too late"]
 
 

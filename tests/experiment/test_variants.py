@@ -148,7 +148,11 @@ def test_the_text_of_a_study_of_several_devices_says_the_same(plan_of):
 @pytest.mark.parametrize(
     ("was", "becomes", "told"),
     [
-        ('"rram_cmo"', '"rram_cmos"', r'\[variants.cmo.chip\] device: no device model "rram_cmos"; did you mean "rram_cmo"'),
+        (
+            '"rram_cmo"',
+            '"rram_cmos"',
+            r'\[variants.cmo.chip\] device: no device model "rram_cmos"',
+        ),
         ('"rram_cmo"', "5", r"\[variants.cmo.chip\] device = 5: must be the name of a device model"),
         ("bits = 6", "bitz = 6", r'unknown key "bitz"'),
         ("adc.bits = 7", "adc.bits = 7\ncell.g_max_S = 1e-5", 'unknown key "g_max_S"'),

@@ -132,3 +132,13 @@ def test_the_bytes_do_not_depend_on_the_process():
     ]
     assert shas[0] == shas[1]
     assert len(shas[0].strip()) == 64
+
+
+def test_points_beyond_a_device_model_are_a_column(make_plan, results, tmp_path):
+    plan = make_plan()
+    marked = {point.id for point in plan.points if point.die == 1}
+    told = {id_: {**values, "extrapolated": True} if id_ in marked else values for id_, values in results.items()}
+    (tmp_path / "study.h5").write_bytes(study_file(plan, told, ()))
+    with h5py.File(tmp_path / "study.h5") as file:
+        np.testing.assert_array_equal(file["extrapolated"][()], [point.die == 1 for point in plan.points])
+        assert file["cube/extrapolated"][()].sum() == len(marked)
