@@ -34,6 +34,7 @@ ORDER = [
     {"training"},
     {"study"},
     {"experiment"},
+    {"x_axis"},
     {"plots"},
     {"budget_figure", "device_figure"},
     {"cli"},
@@ -45,7 +46,8 @@ ONLY = {
     "kernels": set(),
     "specs": {"errors"},
     "study": {"errors", "version", "specs"},
-    "plots": {"errors", "study", "specs"},
+    "x_axis": set(),
+    "plots": {"errors", "study", "specs", "x_axis"},
 }
 
 # Its names are imported when they are first used, so it stands right of everything; nothing imports it.
