@@ -37,6 +37,10 @@ SLOTS = np.uint32(0x7FFFFFFF)
 _SHIFT = np.uint32(31)
 _NORMALS = 64  # drawn at once for a cell
 MOST_SIGMAS = 6.5  # no normal lies beyond: normal_of
+# Taylor coefficients of exp and of 2 atanh(s) / s in s^2, the highest but the first; the bits of sqrt(1/2)
+_EXP = (1 / 40320, 1 / 5040, 1 / 720, 1 / 120, 1 / 24, 1 / 6, 1 / 2, 1.0, 1.0)
+_ATANH = (2 / 11, 2 / 9, 2 / 7, 2 / 5, 2 / 3, 2.0)
+_SQRT_HALF = np.int64(0x3FE6A09E667F3BCD)
 
 
 class Devices(NamedTuple):
@@ -186,49 +190,108 @@ def pulse_trains(probabilities, lengths, keys, source):
 
 
 @inline
-def _pulse_lanes(w, rows_word, words, slot, cells, devices, noise):
-    """Pulse those of up to 64 cells of a row whose column pulses in a slot: w (n,) float64, in place."""
-    sigma, sloped, additive = devices.cycle_sigma, devices.kind == LINEAR, devices.additive
-    for c in range(w.shape[0]):
-        rising = (rows_word ^ words[c]) >> _SHIFT == 0
-        size = cells[0, c] if rising else cells[1, c]
-        change = size
-        if sloped:
-            change += (cells[4, c] if rising else cells[5, c]) * w[c]
-        change += sigma * (size if additive else change) * noise[c]
-        new = min(max(w[c] + (change if rising else -change), cells[2, c]), cells[3, c])
+def _exp(x):
+    """exp(x) to 1e-11 of it, for |x| up to 700: beyond, as at the limit. numba's own would not vectorise."""
+    x = min(max(x, -700.0), 700.0)
+    n = np.rint(x * 1.4426950408889634)
+    r = x - n * 0.6931471805599453
+    e = 1 / 362880  # Taylor up to r^9, |r| <= ln(2) / 2: what follows is 7e-12
+    for c in _EXP:
+        e = e * r + c
+    return e * np.int64((np.int64(n) + 1023) << 52).view(np.float64)
+
+
+@inline
+def _power(x, g):
+    """x^g for x from 0 to 1, to 1e-11 (1 + g |log x|) of it."""
+    bits = np.float64(x).view(np.int64)
+    exponent = (bits - _SQRT_HALF) >> 52
+    mantissa = np.int64(bits - (exponent << 52)).view(np.float64)  # in [sqrt(1/2), sqrt(2))
+    s = (mantissa - 1) / (mantissa + 1)
+    log_m = 2 / 13  # log(m) = 2 atanh(s), up to s^13, |s| <= 0.172: what follows is 5e-13
+    for c in _ATANH:
+        log_m = log_m * s * s + c
+    return _exp(g * (exponent * 0.6931471805599453 + s * log_m)) if x > 0 else 0.0
+
+
+@inline
+def _lines(numbers, devices, member, row, first, n):
+    """What the steps of 64 cells are made of, those beyond n without any: numbers (8, 64) float64.
+
+    Signed sizes up and down; then offset and slope of what the step is a function of, up and down; then the bounds.
+    """
+    for c in range(n):
+        cell = _cell(devices, member, row, first + c)
+        width, shape = cell.high - cell.low, devices.shape
+        numbers[0, c], numbers[1, c], numbers[6, c], numbers[7, c] = cell.up, -cell.down, cell.low, cell.high
+        if devices.kind == LINEAR:
+            numbers[4, c], numbers[5, c] = cell.slope_up, -cell.slope_down
+        elif devices.kind == EXPONENTIAL:  # of the exponent
+            numbers[2, c], numbers[3, c] = shape[2] * shape[5], -shape[3] * shape[5]
+            numbers[4, c], numbers[5, c] = 2 * shape[2] * shape[4] / width, -2 * shape[3] * shape[4] / width
+        elif devices.kind == POWER:  # of what is left of the range
+            numbers[2, c], numbers[3, c] = cell.high / width, -cell.low / width
+            numbers[4, c], numbers[5, c] = -1 / width, 1 / width
+        elif devices.kind == TABLE:  # of the place in the table
+            places = devices.table.shape[1] - 1
+            numbers[2, c] = numbers[3, c] = -places * cell.low / width
+            numbers[4, c] = numbers[5, c] = places / width
+    for c in range(n, _NORMALS):
+        numbers[:, c] = 0
+
+
+@inline
+def _steps(change, w, size, offset, slope, falls, devices):
+    """How far a pulse without noise moves 64 cells, signed: loops that vectorise, one a kind."""
+    shape, table = devices.shape, devices.table
+    if devices.kind == CONSTANT:
+        for c in range(_NORMALS):
+            change[c] = size[c]
+    elif devices.kind == LINEAR:
+        for c in range(_NORMALS):
+            change[c] = size[c] + slope[c] * w[c]
+    elif devices.kind == EXPONENTIAL:
+        up, down = shape[0], shape[1]
+        for c in range(_NORMALS):
+            lost = (down if falls[c] else up) * _exp(offset[c] + slope[c] * w[c])
+            change[c] = size[c] * max(1 - lost, 0.0)
+    elif devices.kind == POWER:
+        gamma = shape[0]
+        for c in range(_NORMALS):
+            change[c] = size[c] * _power(min(max(offset[c] + slope[c] * w[c], 0.0), 1.0), gamma)
+    else:
+        steps, last = table.reshape(-1), table.shape[1] - 1
+        for c in range(_NORMALS):
+            place = min(max(offset[c] + slope[c] * w[c], 0.0), np.float64(last))
+            below = min(np.int64(place), last - 1)
+            at = below + falls[c] * (last + 1)
+            change[c] = size[c] * (steps[at] + (place - below) * (steps[at + 1] - steps[at]))
+
+
+@inline
+def _pulse_slot(w, words, slot, change, size, low, high, devices, noise):
+    """Pulse those of 64 cells whose word has the slot: w (64,) float64, in place."""
+    sigma, additive = devices.cycle_sigma, devices.additive
+    for c in range(_NORMALS):
+        moved = change[c] + sigma * (size[c] if additive else change[c]) * noise[c]
+        new = min(max(w[c] + moved, low[c]), high[c])
         w[c] = new if (words[c] >> np.uint32(slot)) & np.uint32(1) else w[c]
 
 
 @inline
-def _pulse_some(w, rows_word, words, slot, first, devices, noise, member, row):
-    """As _pulse_lanes, for steps that do not vectorise: of the cells that pulse, one after the other."""
-    for c in range(w.shape[0]):
-        if (words[c] >> np.uint32(slot)) & np.uint32(1):
-            cell = _cell(devices, member, row, first + c)
-            rising = (rows_word ^ words[c]) >> _SHIFT == 0
-            change = _step(w[c], rising, cell, devices)
-            spread = (cell.up if rising else cell.down) if devices.additive else change
-            change += devices.cycle_sigma * spread * noise[c]
-            w[c] = min(max(w[c] + (change if rising else -change), cell.low), cell.high)
-
-
-@inline
-def _pulse_trains_at_once(w, rows_word, words, cells, sigma, noise):
-    """The whole train of a sample on up to 64 cells of constant step; which of them must go pulse by pulse, bits.
+def _pulse_train(w, rows_word, words, size, low, high, sigma, noise):
+    """The whole train of a sample on 64 cells of constant step; words are left to those that must go pulse by pulse.
 
     n steps of s (1 + sigma xi) are one of s (n + sigma sqrt(n) xi), unless a bound was met on the way.
     """
-    late = np.uint64(0)
-    for c in range(w.shape[0]):
+    late = np.uint32(0)
+    for c in range(_NORMALS):
         n = np.float64(_count(rows_word & words[c] & SLOTS))
-        rising = (rows_word ^ words[c]) >> _SHIFT == 0
-        size = cells[0, c] if rising else cells[1, c]
-        reach = n * size * (1 + MOST_SIGMAS * sigma)
-        change = size * (n + sigma * np.sqrt(n) * noise[c])
-        inside = (w[c] - cells[2, c] > reach) & (cells[3, c] - w[c] > reach)
-        w[c] += (change if rising else -change) if inside else 0.0
-        late |= np.uint64(n > 0 and not inside) << np.uint64(c)
+        reach = n * abs(size[c]) * (1 + MOST_SIGMAS * sigma)
+        inside = (w[c] - low[c] > reach) & (high[c] - w[c] > reach)
+        w[c] += size[c] * (n + sigma * np.sqrt(n) * noise[c]) if inside else 0.0
+        words[c] = np.uint32(0) if inside else words[c]
+        late |= rows_word & words[c] & SLOTS
     return late
 
 
@@ -251,48 +314,44 @@ def apply_trains(states, row_words, column_words, devices, keys):
         for sample in range(samples):
             for column in range(cols):
                 busy[member, sample, column // _NORMALS] |= column_words[member, sample, column] & SLOTS
-    constant, vector = devices.kind == CONSTANT, devices.kind <= LINEAR
     for index in nb.prange(members * rows):
         member, row = index // rows, index % rows
-        noise, state, numbers = np.zeros(_NORMALS, np.float32), np.empty(_NORMALS), np.zeros((6, _NORMALS))
+        noise, w, change, numbers = (
+            np.zeros(_NORMALS, np.float32),
+            np.zeros(_NORMALS),
+            np.empty(_NORMALS),
+            np.empty((8, _NORMALS)),
+        )
+        words, falls, directed = np.zeros(_NORMALS, np.uint32), np.zeros(_NORMALS, np.int64), np.empty((3, _NORMALS))
         for block in range(blocks):
             first, last = block * _NORMALS, min((block + 1) * _NORMALS, cols)
             n = last - first
-            w, cells = state[:n], numbers[:, :n]
-            for c in range(n):
-                w[c] = states[member, row, first + c]
-                cell = _cell(devices, member, row, first + c)
-                cells[0, c], cells[1, c], cells[2, c], cells[3, c] = cell.up, cell.down, cell.low, cell.high
-                cells[4, c], cells[5, c] = cell.slope_up, cell.slope_down
+            w[:n] = states[member, row, first:last]
+            _lines(numbers, devices, member, row, first, n)
+            size, offset, slope, low, high = directed[0], directed[1], directed[2], numbers[6], numbers[7]
+            words[n:] = 0
             for sample in range(samples):
                 word = row_words[member, sample, row]
                 live = word & busy[member, sample, block]
                 if live == 0:
                     continue
-                words = column_words[member, sample, first:last]
+                words[:n] = column_words[member, sample, first:last]
                 _add_counts(up[member, row, first:last], down[member, row, first:last], word, words)
-                if constant:
+                for c in range(_NORMALS):
+                    falling = (word ^ words[c]) >> _SHIFT != 0
+                    falls[c] = falling
+                    size[c] = numbers[1, c] if falling else numbers[0, c]
+                    offset[c] = numbers[3, c] if falling else numbers[2, c]
+                    slope[c] = numbers[5, c] if falling else numbers[4, c]
+                if devices.kind == CONSTANT:
                     _noise(noise, devices, keys[member], block, row, sample, 31)
-                    late = _pulse_trains_at_once(w, word, words, cells, devices.cycle_sigma, noise)
-                    if late == 0:
-                        continue
+                    live = _pulse_train(w, word, words, size, low, high, devices.cycle_sigma, noise)
                 for slot in range(31):
-                    if (live >> np.uint32(slot)) & np.uint32(1) == 0:
-                        continue
-                    _noise(noise, devices, keys[member], block, row, sample, slot)
-                    if constant:
-                        for c in range(n):
-                            if (late >> np.uint64(c)) & np.uint64(1):
-                                _pulse_lanes(
-                                    w[c : c + 1], word, words[c : c + 1], slot, cells[:, c : c + 1], devices,
-                                    noise[c : c + 1],
-                                )  # fmt: skip
-                    elif vector:
-                        _pulse_lanes(w, word, words, slot, cells, devices, noise)
-                    else:
-                        _pulse_some(w, word, words, slot, first, devices, noise, member, row)
-            for c in range(n):
-                out[member, row, first + c] = w[c]
+                    if (live >> np.uint32(slot)) & np.uint32(1):
+                        _noise(noise, devices, keys[member], block, row, sample, slot)
+                        _steps(change, w, size, offset, slope, falls, devices)
+                        _pulse_slot(w, words, slot, change, size, low, high, devices, noise)
+            out[member, row, first:last] = w[:n]
     return out, up, down
 
 
