@@ -203,7 +203,7 @@ def _exp(x):
 
 @inline
 def _power(x, g):
-    """x^g for x from 0 to 1, to 1e-11 (1 + g |log x|) of it."""
+    """x^g for x from 0 to 1, to 1e-11 (1 + g |log x|) of it; a branch at 0 would keep it from vectorising."""
     bits = np.float64(x).view(np.int64)
     exponent = (bits - _SQRT_HALF) >> 52
     mantissa = np.int64(bits - (exponent << 52)).view(np.float64)  # in [sqrt(1/2), sqrt(2))
@@ -211,85 +211,105 @@ def _power(x, g):
     log_m = 2 / 13  # log(m) = 2 atanh(s), up to s^13, |s| <= 0.172: what follows is 5e-13
     for c in _ATANH:
         log_m = log_m * s * s + c
-    return _exp(g * (exponent * 0.6931471805599453 + s * log_m)) if x > 0 else 0.0
+    return _exp(g * (exponent * 0.6931471805599453 + s * log_m)) * np.float64(x > 0)
+
+
+# 64 cells of a row in one flat array, a number of theirs every 64: of places in one array the compiler knows that they
+# are apart, of many arrays it does not, and would not vectorise. The weight, its change by a pulse, what the step is
+# made of in the direction of the sample, and the bounds; then what steps up and steps down are made of.
+_W, _CHANGE, _SIZE, _OFFSET, _SLOPE, _PLACE, _LOW, _HIGH, _UP, _DOWN, _ALL = (64 * k for k in (*range(9), 12, 15))
 
 
 @inline
-def _lines(numbers, devices, member, row, first, n):
-    """What the steps of 64 cells are made of, those beyond n without any: numbers (8, 64) float64.
+def _load(cells, states, devices, member, row, first, n):
+    """Weights and numbers of cells first ... first + n; those beyond, up to 64, have none.
 
-    Signed sizes up and down; then offset and slope of what the step is a function of, up and down; then the bounds.
+    A step is its signed size times a function of offset + slope w.
     """
+    cells[:] = 0
     for c in range(n):
         cell = _cell(devices, member, row, first + c)
         width, shape = cell.high - cell.low, devices.shape
-        numbers[0, c], numbers[1, c], numbers[6, c], numbers[7, c] = cell.up, -cell.down, cell.low, cell.high
+        cells[_W + c], cells[_LOW + c], cells[_HIGH + c] = states[member, row, first + c], cell.low, cell.high
+        up, down = _UP + c, _DOWN + c
+        cells[up], cells[down] = cell.up, -cell.down
         if devices.kind == LINEAR:
-            numbers[4, c], numbers[5, c] = cell.slope_up, -cell.slope_down
-        elif devices.kind == EXPONENTIAL:  # of the exponent
-            numbers[2, c], numbers[3, c] = shape[2] * shape[5], -shape[3] * shape[5]
-            numbers[4, c], numbers[5, c] = 2 * shape[2] * shape[4] / width, -2 * shape[3] * shape[4] / width
-        elif devices.kind == POWER:  # of what is left of the range
-            numbers[2, c], numbers[3, c] = cell.high / width, -cell.low / width
-            numbers[4, c], numbers[5, c] = -1 / width, 1 / width
-        elif devices.kind == TABLE:  # of the place in the table
+            cells[up + 128], cells[down + 128] = cell.slope_up, -cell.slope_down
+        elif devices.kind == EXPONENTIAL:  # the exponent, A exp(z) = exp(log A + z)
+            cells[up + 64] = np.log(shape[0]) + shape[2] * shape[5]
+            cells[down + 64] = np.log(shape[1]) - shape[3] * shape[5]
+            cells[up + 128] = 2 * shape[2] * shape[4] / width
+            cells[down + 128] = -2 * shape[3] * shape[4] / width
+        elif devices.kind == POWER:  # what is left of the range
+            cells[up + 64], cells[down + 64] = cell.high / width, -cell.low / width
+            cells[up + 128], cells[down + 128] = -1 / width, 1 / width
+        elif devices.kind == TABLE:  # the place in the table
             places = devices.table.shape[1] - 1
-            numbers[2, c] = numbers[3, c] = -places * cell.low / width
-            numbers[4, c] = numbers[5, c] = places / width
-    for c in range(n, _NORMALS):
-        numbers[:, c] = 0
+            cells[up + 64] = cells[down + 64] = -places * cell.low / width
+            cells[up + 128] = cells[down + 128] = places / width
 
 
 @inline
-def _steps(change, w, size, offset, slope, falls, devices):
+def _direct(cells, rows_word, words, table):
+    """Choose what steps are made of by the direction in which a sample moves each cell."""
+    for c in range(_NORMALS):
+        falls = (rows_word ^ words[c]) >> _SHIFT != 0
+        cells[_SIZE + c] = cells[_DOWN + c] if falls else cells[_UP + c]
+        cells[_OFFSET + c] = cells[_DOWN + 64 + c] if falls else cells[_UP + 64 + c]
+        cells[_SLOPE + c] = cells[_DOWN + 128 + c] if falls else cells[_UP + 128 + c]
+        cells[_PLACE + c] = table.shape[1] if falls else 0
+
+
+@inline
+def _steps(cells, devices):
     """How far a pulse without noise moves 64 cells, signed: loops that vectorise, one a kind."""
-    shape, table = devices.shape, devices.table
     if devices.kind == CONSTANT:
         for c in range(_NORMALS):
-            change[c] = size[c]
+            cells[_CHANGE + c] = cells[_SIZE + c]
     elif devices.kind == LINEAR:
         for c in range(_NORMALS):
-            change[c] = size[c] + slope[c] * w[c]
+            cells[_CHANGE + c] = cells[_SIZE + c] + cells[_SLOPE + c] * cells[_W + c]
     elif devices.kind == EXPONENTIAL:
-        up, down = shape[0], shape[1]
         for c in range(_NORMALS):
-            lost = (down if falls[c] else up) * _exp(offset[c] + slope[c] * w[c])
-            change[c] = size[c] * max(1 - lost, 0.0)
+            lost = _exp(cells[_OFFSET + c] + cells[_SLOPE + c] * cells[_W + c])
+            cells[_CHANGE + c] = cells[_SIZE + c] * max(1 - lost, 0.0)
     elif devices.kind == POWER:
-        gamma = shape[0]
+        gamma = devices.shape[0]
         for c in range(_NORMALS):
-            change[c] = size[c] * _power(min(max(offset[c] + slope[c] * w[c], 0.0), 1.0), gamma)
+            left = min(max(cells[_OFFSET + c] + cells[_SLOPE + c] * cells[_W + c], 0.0), 1.0)
+            cells[_CHANGE + c] = cells[_SIZE + c] * _power(left, gamma)
     else:
-        steps, last = table.reshape(-1), table.shape[1] - 1
+        steps, last = devices.table.reshape(-1), devices.table.shape[1] - 1
         for c in range(_NORMALS):
-            place = min(max(offset[c] + slope[c] * w[c], 0.0), np.float64(last))
+            place = min(max(cells[_OFFSET + c] + cells[_SLOPE + c] * cells[_W + c], 0.0), np.float64(last))
             below = min(np.int64(place), last - 1)
-            at = below + falls[c] * (last + 1)
-            change[c] = size[c] * (steps[at] + (place - below) * (steps[at + 1] - steps[at]))
+            at = below + np.int64(cells[_PLACE + c])
+            cells[_CHANGE + c] = cells[_SIZE + c] * (steps[at] + (place - below) * (steps[at + 1] - steps[at]))
 
 
 @inline
-def _pulse_slot(w, words, slot, change, size, low, high, devices, noise):
-    """Pulse those of 64 cells whose word has the slot: w (64,) float64, in place."""
+def _pulse_slot(cells, words, slot, devices, noise):
+    """Pulse those of 64 cells whose word has the slot, in place."""
     sigma, additive = devices.cycle_sigma, devices.additive
     for c in range(_NORMALS):
-        moved = change[c] + sigma * (size[c] if additive else change[c]) * noise[c]
-        new = min(max(w[c] + moved, low[c]), high[c])
-        w[c] = new if (words[c] >> np.uint32(slot)) & np.uint32(1) else w[c]
+        w, change = cells[_W + c], cells[_CHANGE + c]
+        change += sigma * (cells[_SIZE + c] if additive else change) * noise[c]
+        new = min(max(w + change, cells[_LOW + c]), cells[_HIGH + c])
+        cells[_W + c] = new if (words[c] >> np.uint32(slot)) & np.uint32(1) else w
 
 
 @inline
-def _pulse_train(w, rows_word, words, size, low, high, sigma, noise):
+def _pulse_train(cells, rows_word, words, sigma, noise):
     """The whole train of a sample on 64 cells of constant step; words are left to those that must go pulse by pulse.
 
     n steps of s (1 + sigma xi) are one of s (n + sigma sqrt(n) xi), unless a bound was met on the way.
     """
     late = np.uint32(0)
     for c in range(_NORMALS):
-        n = np.float64(_count(rows_word & words[c] & SLOTS))
-        reach = n * abs(size[c]) * (1 + MOST_SIGMAS * sigma)
-        inside = (w[c] - low[c] > reach) & (high[c] - w[c] > reach)
-        w[c] += size[c] * (n + sigma * np.sqrt(n) * noise[c]) if inside else 0.0
+        n, w, size = np.float64(_count(rows_word & words[c] & SLOTS)), cells[_W + c], cells[_SIZE + c]
+        reach = n * abs(size) * (1 + MOST_SIGMAS * sigma)
+        inside = (w - cells[_LOW + c] > reach) & (cells[_HIGH + c] - w > reach)
+        cells[_W + c] = w + (size * (n + sigma * np.sqrt(n) * noise[c]) if inside else 0.0)
         words[c] = np.uint32(0) if inside else words[c]
         late |= rows_word & words[c] & SLOTS
     return late
@@ -316,19 +336,11 @@ def apply_trains(states, row_words, column_words, devices, keys):
                 busy[member, sample, column // _NORMALS] |= column_words[member, sample, column] & SLOTS
     for index in nb.prange(members * rows):
         member, row = index // rows, index % rows
-        noise, w, change, numbers = (
-            np.zeros(_NORMALS, np.float32),
-            np.zeros(_NORMALS),
-            np.empty(_NORMALS),
-            np.empty((8, _NORMALS)),
-        )
-        words, falls, directed = np.zeros(_NORMALS, np.uint32), np.zeros(_NORMALS, np.int64), np.empty((3, _NORMALS))
+        noise, words, cells = np.zeros(_NORMALS, np.float32), np.zeros(_NORMALS, np.uint32), np.empty(_ALL)
         for block in range(blocks):
             first, last = block * _NORMALS, min((block + 1) * _NORMALS, cols)
             n = last - first
-            w[:n] = states[member, row, first:last]
-            _lines(numbers, devices, member, row, first, n)
-            size, offset, slope, low, high = directed[0], directed[1], directed[2], numbers[6], numbers[7]
+            _load(cells, states, devices, member, row, first, n)
             words[n:] = 0
             for sample in range(samples):
                 word = row_words[member, sample, row]
@@ -337,21 +349,16 @@ def apply_trains(states, row_words, column_words, devices, keys):
                     continue
                 words[:n] = column_words[member, sample, first:last]
                 _add_counts(up[member, row, first:last], down[member, row, first:last], word, words)
-                for c in range(_NORMALS):
-                    falling = (word ^ words[c]) >> _SHIFT != 0
-                    falls[c] = falling
-                    size[c] = numbers[1, c] if falling else numbers[0, c]
-                    offset[c] = numbers[3, c] if falling else numbers[2, c]
-                    slope[c] = numbers[5, c] if falling else numbers[4, c]
+                _direct(cells, word, words, devices.table)
                 if devices.kind == CONSTANT:
                     _noise(noise, devices, keys[member], block, row, sample, 31)
-                    live = _pulse_train(w, word, words, size, low, high, devices.cycle_sigma, noise)
+                    live = _pulse_train(cells, word, words, devices.cycle_sigma, noise)
                 for slot in range(31):
                     if (live >> np.uint32(slot)) & np.uint32(1):
                         _noise(noise, devices, keys[member], block, row, sample, slot)
-                        _steps(change, w, size, offset, slope, falls, devices)
-                        _pulse_slot(w, words, slot, change, size, low, high, devices, noise)
-            out[member, row, first:last] = w[:n]
+                        _steps(cells, devices)
+                        _pulse_slot(cells, words, slot, devices, noise)
+            out[member, row, first:last] = cells[:n]
     return out, up, down
 
 
