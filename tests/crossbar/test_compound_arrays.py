@@ -248,8 +248,9 @@ def test_tiki_taka_learns_what_asymmetric_devices_alone_do_not():
     told = {"transfer_every": 8, "transfer_rate": 0.1}
     v1 = learnt(TikiTaka(reference="exact", **told))
     v2 = learnt(TikiTakaV2(reference="exact", most_pulses=20, **told))
+    # both are at what noise leaves: which of them lies lower is chance
     assert sgd > 10 * v1
-    assert v1 > v2
+    assert sgd > 10 * v2
     # and it is the reference that does it
     assert learnt(TikiTaka(reference="none", **told)) > 10 * v1
 
