@@ -104,12 +104,14 @@ def _draw(model: DeviceModel, out: Path) -> None:
 
 def _described(model: DeviceModel) -> str:
     from imcsim.specs.codec import to_table
+    from imcsim.specs.pulsed import PulsedCell
     from imcsim.specs.resistive import ResistiveCell
 
     lines = [f"{model.name}: {model.title}", model.description]
     for component, values in to_table(model.spec).items():
         lines += _component(model, component, values)
-    derived = _of_resistive(model) if isinstance(model.spec.cell, ResistiveCell) else _of_sram(model)
+    told = {ResistiveCell: _of_resistive, PulsedCell: _of_pulsed}.get(type(model.spec.cell), _of_sram)
+    derived = told(model)
     return "\n".join([*lines, "", "derived", *(f"  {line}" for line in derived)])
 
 
@@ -168,3 +170,23 @@ def _of_resistive(model: DeviceModel) -> list[str]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return [*lines, f"left of g_max after a day, on average: {float(drift_factor(cell, full, 86400.0)[0]):.3g}"]
+
+
+def _of_pulsed(model: DeviceModel) -> list[str]:
+    """What pulses do to the nominal device."""
+    import numpy as np
+
+    from imcsim.cells.pulsed import manufactured, symmetric_point
+    from imcsim.errors import CapabilityError
+    from imcsim.specs.pulsed import PulsedCell
+
+    cell = model.spec.cell
+    assert isinstance(cell, PulsedCell)
+    device = cell.device
+    steps = (device.w_max - device.w_min) / device.dw_min
+    lines = [f"steps of nominal size from bound to bound: {steps:.4g}"]
+    try:
+        point = symmetric_point(manufactured(device, lambda _: np.zeros((1, 1, 1)))).item()
+    except CapabilityError:
+        return [*lines, "symmetric point: none, its steps are constant"]
+    return [*lines, f"symmetric point: {point:.3g} of weights from {device.w_min:g} to {device.w_max:g}"]

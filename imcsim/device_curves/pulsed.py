@@ -13,7 +13,7 @@ from imcsim.kernels.pulse import Devices
 from imcsim.kernels.pulse_reference import steps
 from imcsim.rng import child
 from imcsim.specs.array import ArraySpec
-from imcsim.specs.pulsed import Pulsed
+from imcsim.specs.pulsed import Pulsed, PulsedCell
 
 DEVICES = 400
 RANGES = 1.5  # how far pulses of nominal size would move a device, each way
@@ -26,6 +26,11 @@ def _(device: Pulsed, array: ArraySpec) -> Tables:
     del array  # a response is a device's own
     devices = _drawn(device)
     return Tables((response(device, devices), step_size(device, devices)), tuple(_notes(device)))
+
+
+@tables.register
+def _(cell: PulsedCell, array: ArraySpec) -> Tables:
+    return tables(cell.device, array)
 
 
 def response(device: Pulsed, devices: Devices) -> Panel:
