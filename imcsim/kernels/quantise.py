@@ -22,7 +22,8 @@ def least_squares_step(sizes: Array, top: int) -> float:
     # summed by numpy: a BLAS would sum in an order that depends on its threads
     below, square = np.concatenate([[0.0], np.cumsum(values)]), float(np.square(values).sum())
     best, least = 0.0, np.inf
-    for step in values[-1] / top * np.geomspace(0.05, 1.0, 160):
+    for candidate in values[-1] / top * np.geomspace(0.05, 1.0, 160):
+        step = float(candidate)
         for _ in range(2):
             first = np.searchsorted(values, thresholds * step)  # of those beyond each threshold
             vc, cc = float((below[-1] - below[first]).sum()), int((squares * (values.size - first)).sum())
@@ -30,4 +31,4 @@ def least_squares_step(sizes: Array, top: int) -> float:
             if error < least:
                 best, least = step, error
             step = vc / cc  # of the codes held, the best
-    return float(best)
+    return best
