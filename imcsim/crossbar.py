@@ -59,6 +59,9 @@ class Die(Silicon):
         if isinstance(self.spec.cell, ResistiveCell):
             held = Conductances.program(self, stored_digits(self, codes), key, now_s)
         elif isinstance(self.spec.cell, PulsedCell):
+            if array.weight_scale != "given" and not weights.any(axis=(1, 2)).all():
+                allowed = "of weights that are all zero no scale is told, and pulses need one"
+                raise SpecError.of("array.weight_scale", allowed, f'"{array.weight_scale}"', 'set it to "given"')
             device = self.spec.cell.device
             asked = np.clip(weights / weight_unit(self, scale)[:, None, None], device.w_min, device.w_max)
             held = PulsedStates.program(self, asked, key)
@@ -257,9 +260,15 @@ class Crossbar:
         """Scale the outputs so that reads of `probes` (samples, rows) are as large as they were `at_write`.
 
         `at_write` is what `mvm` gave for the same probes after the write. One factor, or one a column:
-        mean |y at the write| / mean |y now| (Joshi et al. 2020). A later write takes the factors back.
+        mean |y at the write| / mean |y now| (Joshi et al. 2020). A later write takes the factors back. Raises SpecError
+        for `at_write` of another shape than the reads of the probes, or not finite, and as `mvm` does.
         """
         now = dataclasses.replace(self, gain=None).mvm(probes, rng, now_s=now_s)
+        at_write = np.asarray(at_write, np.float64)
+        if now.size == 0 or at_write.shape != now.shape or not np.isfinite(at_write).all():
+            allowed = f"must be what mvm gave for at least one probe, finite, of shape {now.shape}"
+            given = f"shape {at_write.shape}, {int(np.isfinite(at_write).sum())} of {at_write.size} finite"
+            raise SpecError.of("at_write", allowed, given, "read the probes by mvm right after the write")
         shape = 1 if self.die.members is None else self.die.members, -1, self.die.shape[1]
         pairs = zip(np.reshape(at_write, shape), now.reshape(shape), strict=True)
         gain = np.stack([compensation(before, after, per_column=per_column) for before, after in pairs])
@@ -385,7 +394,9 @@ class Crossbar:
         return np.array([draw_key(one) for one in rng], np.uint64)
 
     def _check_time(self, now_s: float) -> None:
-        if not self.written_s <= now_s < math.inf:
+        if not isinstance(now_s, int | float | np.number) or not math.isfinite(now_s):
+            raise SpecError.of("now_s", "must be a finite number of seconds", given=repr(now_s))
+        if now_s < self.written_s:
             raise SpecError.of("now_s", f"must not lie before the last write, at {self.written_s} s", given=str(now_s))
 
 

@@ -71,8 +71,8 @@ def check_time(cell: ResistiveCell, t_since_write_s: Time) -> None:
         raise SpecError.of(
             ("cell", "drift"),
             "is needed to read a cell after its write: what it holds then is not known",
-            given=f"none, {most:g} s after the write",
-            remedy='read at the time of the write, or give the drift (kind = "none" for a cell that keeps its state)',
+            given=f"left out, and read {most:g} s after the write",
+            remedy='read at the time of the write, or give the drift: kind = "none" for a cell that keeps its state',
         )
     valid = cell.valid
     if valid is not None and valid.t_max_s is not None and most > valid.t_max_s:

@@ -17,6 +17,7 @@ from imcsim.specs.adc import UniformADC
 from imcsim.specs.array import ArraySpec
 from imcsim.specs.cells import SramCell
 from imcsim.specs.dac import BitSerialDAC, OneShotDAC
+from imcsim.specs.library import load
 from imcsim.specs.pulsed import PulsedCell, SoftBoundsDevice, UpdateSpec
 from imcsim.specs.resistive import NoDrift, ResistiveCell
 from imcsim.specs.wires import ResistiveWires
@@ -324,3 +325,8 @@ def test_factors_that_do_not_fit_are_refused_all_at_once():
     many = programmed(pulsed_chip(), key=[1, 2, 3])
     with pytest.raises(SpecError, match=r"x = shape \(2, 4, 19\): must be \(samples, 19\) or \(3, samples, 19\)"):
         many.write(Outer(np.ones((2, 4, 19)), np.ones((4, 6))), rng())
+
+
+def test_pulsed_arrays_of_zeros_need_a_scale():
+    with pytest.raises(SpecError, match=r'array.weight_scale = "mse": of weights that are all zero'):
+        manufacture(load("pulsed_generic"), (4, 3), 1).program(np.zeros((4, 3)), child(0, "program"))
