@@ -33,6 +33,7 @@ from imcsim.specs.resistive import (
     NoDrift,
     PowerDrift,
     ProgrammingError,
+    RelaxationDrift,
     ResistiveCell,
     StuckCells,
     TelegraphNoise,
@@ -178,7 +179,9 @@ def test_what_a_cell_has_not_is_said_and_not_drawn():
     )
     assert titles(cell(drift=NoDrift(), programming=error())) == ["Error of a write", "Levels", "Drift"]
     # what moves until t0 is of the write
-    assert titles(cell(drift=LogarithmicDrift(sigma_S=1e-7))) == ["Error of a write", "Levels", "Drift"]
+    relaxing = RelaxationDrift(c1=ConstantCurve(value=0.0), c2=ConstantCurve(value=1e-4))
+    assert titles(cell(drift=relaxing)) == ["Error of a write", "Levels", "Drift"]
+    assert titles(cell(drift=LogarithmicDrift(sigma_S=1e-7))) == ["Levels", "Drift"]
 
 
 def test_times_are_told_in_words():
