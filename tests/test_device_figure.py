@@ -184,6 +184,14 @@ def test_what_a_cell_has_not_is_said_and_not_drawn():
     assert titles(cell(drift=LogarithmicDrift(sigma_S=1e-7))) == ["Levels", "Drift"]
 
 
+def test_the_drift_of_a_hot_cell_is_drawn_as_known_for_its_age_at_300_K():
+    hot = cell(drift=LogarithmicDrift(), temperature_K=330.0, activation_eV=0.5, valid=ValidRange(t_max_s=DAY_S))
+    faster = math.exp(0.5 / 8.617333e-5 * (1 / 300 - 1 / 330))
+    found = panel(hot, "Drift").curves[0]
+    assert found.x[found.known].max() == pytest.approx(hot.t0_s + DAY_S / faster, rel=1e-6)
+    assert not found.known.all()
+
+
 def test_times_are_told_in_words():
     assert [in_words(t) for t in (0.02, 1, 90, 7200, DAY_S, 2 * DAY_S, YEAR_S)] == [
         "20 ms", "1 s", "1.5 min", "2 h", "1 day", "2 days", "1 year",
