@@ -6,7 +6,7 @@ import numba as nb
 import numpy as np
 
 from imcsim.kernels.jit import inline, parallel_kernel
-from imcsim.kernels.pulse_lanes import LANES, NUMBERS, PULSES, W, follow, jump, load
+from imcsim.kernels.pulse_lanes import DRAWN, LANES, NUMBERS, PULSES, W, follow, jump, load
 from imcsim.kernels.pulsed_devices import CONSTANT, COUNTED_NOISE, CYCLE_NOISE
 from imcsim.kernels.trains import SIGN_SHIFT, SLOTS, pulses_of
 
@@ -22,7 +22,7 @@ def apply_trains(states, row_words, column_words, devices, keys):
     members, rows, cols = states.shape
     samples = row_words.shape[1]
     blocks = (cols + LANES - 1) // LANES
-    out = np.empty(states.shape, np.float32)
+    out = states.copy()
     up, down = np.zeros(states.shape, np.int32), np.zeros(states.shape, np.int32)
     words = np.zeros((members, blocks, samples, LANES), np.uint32)
     for block in range(blocks):
@@ -30,13 +30,15 @@ def apply_trains(states, row_words, column_words, devices, keys):
         words[:, block, :, : last - first] = column_words[:, :, first:last]
     for index in nb.prange(members * rows):
         member, row = index // rows, index % rows
-        cells, noise, falls = np.empty(NUMBERS), np.zeros(LANES, np.float32), np.empty(LANES, np.int32)
+        cells, noise, falls = np.empty(NUMBERS), np.zeros(DRAWN, np.float32), np.empty(LANES, np.int32)
         queue, ways = np.empty(4 * LANES, np.uint64), np.empty((samples + 1, LANES), np.uint32)
         for block in range(blocks):
             first, last = block * LANES, min((block + 1) * LANES, cols)
             n = last - first
-            load(cells, states, devices, member, row, first, n)
             _line_up(queue, ways, row_words[member, :, row], words[member, block])
+            if not queue[_ALL:].any():
+                continue
+            load(cells, states, devices, member, row, first, n)
             for c in range(LANES):
                 cells[PULSES + c] = queue[_ALL + c]
                 falls[c] = queue[_FALLS + c]
@@ -89,13 +91,15 @@ def _line_up(queue, ways, row_words, column_words):
 def apply_counts(states, counts, devices, keys):
     """Pulse each cell so many times, up where the count is positive: states, counts (members, rows, cols) -> states."""
     members, rows, cols = states.shape
-    out = np.empty(states.shape, np.float32)
+    out = states.copy()
     for index in nb.prange(members * rows):
         member, row = index // rows, index % rows
-        cells, noise, falls = np.empty(NUMBERS), np.zeros(LANES, np.float32), np.empty(LANES, np.int32)
+        cells, noise, falls = np.empty(NUMBERS), np.zeros(DRAWN, np.float32), np.empty(LANES, np.int32)
         ways = np.empty((1, LANES), np.uint32)
         for first in range(0, cols, LANES):
             block, n = first // LANES, min(LANES, cols - first)
+            if not counts[member, row, first : first + n].any():
+                continue
             load(cells, states, devices, member, row, first, n)
             falls[:], ways[:] = 0, 0
             for c in range(n):
@@ -115,10 +119,10 @@ def apply_counts(states, counts, devices, keys):
 def apply_pairs(states, pairs, devices, keys):
     """Pulse each cell up, then down, so many times: states (members, rows, cols) float32 -> new ones."""
     members, rows, cols = states.shape
-    out = np.empty(states.shape, np.float32)
+    out = states.copy()
     for index in nb.prange(members * rows):
         member, row = index // rows, index % rows
-        cells, noise = np.empty(NUMBERS), np.zeros(LANES, np.float32)
+        cells, noise = np.empty(NUMBERS), np.zeros(DRAWN, np.float32)
         ways = np.full((1, LANES), 0xAAAAAAAA, np.uint32)
         for first in range(0, cols, LANES):
             block, n = first // LANES, min(LANES, cols - first)

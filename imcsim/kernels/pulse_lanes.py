@@ -9,6 +9,7 @@ from imcsim.kernels.philox import fill_normals
 from imcsim.kernels.pulsed_devices import CONSTANT, EXPONENTIAL, LINEAR, MOST_SIGMAS, POWER, TABLE
 
 LANES = 64  # fill_normals draws as many at once
+DRAWN = 8 * LANES  # in one go, as a call costs as much as 20 of them
 
 # Taylor coefficients of exp and of 2 atanh(s) / s in s^2, the highest but the first; the bits of sqrt(1/2)
 _EXP = (1 / 40320, 1 / 5040, 1 / 720, 1 / 120, 1 / 24, 1 / 6, 1 / 2, 1.0, 1.0)
@@ -62,7 +63,7 @@ def jump(cells, falls, devices, noise, key, block, row, source):
     """
     sigma = devices.cycle_sigma
     if sigma > 0:
-        fill_normals(noise, key, block, np.uint32(0), np.uint32(row), np.uint32(source))
+        fill_normals(noise[:LANES], key, 0, np.uint32(block), np.uint32(row), np.uint32(source))
     for c in range(LANES):
         w, up, down = cells[W + c], cells[_UP + c], cells[_DOWN + c]
         n_down = np.float64(falls[c])
@@ -79,18 +80,21 @@ def jump(cells, falls, devices, noise, key, block, row, source):
 def follow(cells, ways, devices, noise, key, block, row, source):
     """Let each cell take its pulses. Bit k mod 32 of word k / 32 of its ways is 0 where pulse k rises; ways repeat.
 
-    ways is (words, 64); noise, (64,) float32, is zero. The noise of pulse k is a function of (key, row, column, k,
-    source) alone.
+    ways is (words, 64); noise, (DRAWN,) float32, is zero where there is none. That of pulse k is a function of (key,
+    row, column, k, source) alone.
     """
     most = 0.0
     for c in range(LANES):
         most = max(most, cells[PULSES + c])
-    for k in range(np.int64(most)):
-        if devices.cycle_sigma > 0:
-            fill_normals(noise, key, block, np.uint32(k), np.uint32(row), np.uint32(source))
+    pulses = np.int64(most)
+    for k in range(pulses):
+        at = k * LANES % DRAWN
+        if at == 0 and devices.cycle_sigma > 0:
+            drawn = noise[: min(DRAWN, (pulses - k) * LANES)]
+            fill_normals(drawn, key, k, np.uint32(block), np.uint32(row), np.uint32(source))
         _direct(cells, ways[k // 32 % ways.shape[0]], np.uint32(k % 32), devices.table)
         _steps(cells, devices)
-        _pulse(cells, np.float64(k), devices, noise)
+        _pulse(cells, np.float64(k), devices, noise[at : at + LANES])
 
 
 @inline

@@ -93,18 +93,18 @@ def _pulsed(
     """The weight of a cell after pulses that fall or rise, one after the other."""
     w, device, (member, row, column) = float(states[cell]), _only(devices, cell), cell
 
-    def noise(k: int) -> float:
-        return float(normals(column + 1, int(keys[member]), k, row, source)[-1]) if device.cycle_sigma > 0 else 0.0
-
+    noise = np.zeros(len(falls))
+    if device.cycle_sigma > 0:
+        noise = normals(64 * len(falls), int(keys[member]), column // 64, row, source)[column % 64 :: 64]
     if device.kind == CONSTANT and falls:
         changes = np.array([-device.down[0] if fall else device.up[0] for fall in falls], np.float64)
         reach = np.abs(changes).sum() * (1 + MOST_SIGMAS * device.cycle_sigma)
         if float(device.low[0]) + reach < w < float(device.high[0]) - reach:
-            return float(w + changes.sum() + device.cycle_sigma * np.sqrt((changes**2).sum()) * noise(0))
+            return float(w + changes.sum() + device.cycle_sigma * np.sqrt((changes**2).sum()) * noise[0])
     for k, fall in enumerate(falls):
         change = float(steps(device, np.array([w]), not fall)[0])
         size = float((device.down if fall else device.up)[0])
-        change += device.cycle_sigma * (size if device.additive else change) * noise(k)
+        change += device.cycle_sigma * (size if device.additive else change) * noise[k]
         w = min(max(w + (-change if fall else change), float(device.low[0])), float(device.high[0]))
     return w
 
