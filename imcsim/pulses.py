@@ -12,8 +12,7 @@ import numpy as np
 from imcsim.cells import pulsed
 from imcsim.cells.pulsed import Written
 from imcsim.floorplan import Floorplan
-from imcsim.kernels import pulse
-from imcsim.kernels.pulse import Devices
+from imcsim.kernels.pulsed_devices import WRITE_NOISE, Devices
 from imcsim.mapping import quantise_weights
 from imcsim.places import place_normals
 from imcsim.silicon import Silicon
@@ -121,7 +120,7 @@ class PulsedStates:
         device = cell_of(silicon).device
         seen = written.states
         if device.write_noise_rel and silicon.keys is not None:
-            normals = weight_normals(silicon.plan, silicon.write_keys(key), pulse.WRITE_NOISE)
+            normals = weight_normals(silicon.plan, silicon.write_keys(key), WRITE_NOISE)
             seen = pulsed.seen(devices_of(silicon), written, self.seen, device.write_noise_rel, normals)
         return dataclasses.replace(self, states=written.states, seen=seen, asked=None, key=key)
 

@@ -11,7 +11,7 @@ from imcsim.converters.adc import Errors
 from imcsim.converters.dac import RowErrors
 from imcsim.floorplan import Floorplan
 from imcsim.kernels.column import Column
-from imcsim.kernels.pulse import Devices
+from imcsim.kernels.pulsed_devices import Devices
 from imcsim.rng import child
 from imcsim.specs.chip import ChipSpec
 

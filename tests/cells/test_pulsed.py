@@ -18,7 +18,7 @@ from imcsim.cells.pulsed import (
     write_outer,
 )
 from imcsim.errors import CapabilityError, SpecError
-from imcsim.kernels import pulse
+from imcsim.kernels import pulsed_devices
 from imcsim.kernels.frozen import frozen_normals
 from imcsim.specs.pulsed import (
     ConstantStepDevice,
@@ -283,7 +283,7 @@ def test_reads_see_write_noise_of_the_cells_that_were_pulsed_and_of_no_others(as
     counts = np.zeros(LARGE, np.int32)
     counts[:, ::2] = 3
     written = write_counts(devices, np.zeros(LARGE, np.float32), counts, KEY)
-    noise = frozen_normals(KEY[0], pulse.WRITE_NOISE, 1, 1000, 1, 1, 1000, 1000)[0, :, 0, 0][None]
+    noise = frozen_normals(KEY[0], pulsed_devices.WRITE_NOISE, 1, 1000, 1, 1, 1000, 1000)[0, :, 0, 0][None]
     now = seen(devices, written, np.full(LARGE, 0.25, np.float32), 2.0, noise)
     assert (now[:, 1::2] == 0.25).all()
     assert_moments(now[:, ::2], 0.003, 2.0 * 0.001)
