@@ -303,7 +303,7 @@ def seen(devices: Devices, written: Written, before: Array, write_noise_rel: flo
 def symmetric_point(devices: Devices) -> Array:
     """The weight at which a pulse up and a pulse down are of the same size: (members, rows, cols) float64.
 
-    CapabilityError for constant steps, which have none. Where the steps are equal only beyond a bound, that bound.
+    CapabilityError where a device has none between its bounds: for constant steps, and steps that do not cross.
     """
     from imcsim.kernels.pulse_reference import steps
 
@@ -311,10 +311,17 @@ def symmetric_point(devices: Devices) -> Array:
         remedy = "only steps that fall towards the bounds are equal somewhere"
         raise CapabilityError.of((), "devices of constant step have no symmetric point", remedy=remedy)
     up, down, low, high = (v.astype(np.float64) for v in (devices.up, devices.down, devices.low, devices.high))
+    at_low, at_high = (steps(devices, bound, True) - steps(devices, bound, False) for bound in (low, high))
+    never = ~((at_low >= 0) & (at_high <= 0) & (at_low > at_high))
+    if never.any():
+        allowed = "a symmetric point needs steps up that are the larger at the lower bound and the smaller at the upper"
+        given = f"{never.sum()} of {never.size} without"
+        remedy = "give steps that fall towards the bounds more than they differ from up to down"
+        raise CapabilityError.of("devices", allowed, given, remedy)
     if devices.kind == pulsed_devices.LINEAR:
         # s+ + k+ w = s- + k- w
         fall = devices.slope_down.astype(np.float64) - devices.slope_up
-        return np.asarray(np.clip((up - down) / fall, low, high))
+        return np.asarray((up - down) / fall)
     if devices.kind == pulsed_devices.POWER:
         # s+^(1/g) (b+ - w) = s-^(1/g) (w - b-)
         root_up, root_down = up ** (1 / devices.shape[0]), down ** (1 / devices.shape[0])
