@@ -138,10 +138,11 @@ class CompoundArray:
         """Choose what the transposed read of gamma A + C needs, on e (samples, cols), as Crossbar.calibrate_t does."""
         joined, times = self._within_codes
         found = joined.calibrate_t(e).back
+        assert self.slow.back is not None
         assert joined.back is not None
         assert found is not None
         ranges = found.ranges if found.ranges is joined.back.ranges else widened(found.ranges, times)
-        back = dataclasses.replace(found, silicon=self.slow.die.transposed, ranges=ranges)
+        back = dataclasses.replace(found, silicon=self.slow.back.silicon, ranges=ranges)
         return dataclasses.replace(self, slow=dataclasses.replace(self.slow, back=back))
 
     def mvm(self, x: Array, rng: Generators, *, now_s: float = 0.0) -> Array:
