@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from typing import Any, NamedTuple, Protocol
 
@@ -9,11 +10,14 @@ import numpy as np
 
 from imcsim.converters.dac import RowErrors, accumulates, cycles, unit_input
 from imcsim.kernels.bitserial import CHUNK, SLAB, convert_read, round_read, table_rows
+from imcsim.kernels.codes import lay
 from imcsim.kernels.column import Column, Converters
 from imcsim.kernels.decide import NEAREST
+from imcsim.kernels.direct import read_direct
 from imcsim.kernels.inputs import EXACT, SIGNED, Cycles
 from imcsim.kernels.product import MOST_COLUMNS, add_products, convert_products, round_products
-from imcsim.specs.dac import DAC, BitSerialDAC, IdealDAC
+from imcsim.specs.dac import DAC, BitSerialDAC, IdealDAC, OneShotDAC
+from imcsim.tiling import Tiling
 
 Array = np.ndarray[Any, Any]
 
@@ -55,11 +59,50 @@ class Arrays(Protocol):
 
 def prepare(dac: DAC, cells: Cells, circuit: Circuit) -> Arrays:
     """Arrays for reads through `dac`."""
-    if isinstance(dac, BitSerialDAC) and dac.exact:
-        driven = cycles(dac)
-        if (driven.mask == 1).all() and (driven.part != SIGNED).all():
-            return _TableReads(dac, driven, cells, circuit)
-    return _ProductReads(cycles(dac), accumulates(dac), _largest_digit(dac), cells, circuit)
+    if _reads_tables(dac):
+        return _TableReads(dac, cycles(dac), cells, circuit)
+    # float32, unless more than its 24 bits would be exact, or inputs are not quantised
+    wide = not _narrow(dac, cells.bound) and (isinstance(dac, IdealDAC) or _whole(cells.states))
+    dtype = np.float64 if wide else np.float32
+    laid = Laid(*(_chunked(values, dtype) for values in (cells.states, cells.variances)))
+    return ProductReads(dac, circuit, *cells.states.shape[1:]).holding(laid)
+
+
+def reads_codes(dac: DAC, bound: float) -> bool:
+    """Whether cells of codes may be laid out for ProductReads as `lay_codes` does: float32 holds what they sum to."""
+    return not _reads_tables(dac) and _narrow(dac, bound)
+
+
+def lay_codes(
+    tiling: Tiling, codes: Array, states: tuple[Array, Array | None], variances: tuple[Array, Array | None] | None,
+    sign: int, pair: int, members: int,
+) -> Laid:  # fmt: skip
+    """Weight codes (1 or members, rows, cols) as ProductReads has them, in one pass.
+
+    `states` and `variances` (None: cells are not noisy) are what a cell of each code has, the least first, (polarities,
+    slices, codes), and what multiplies it in each cell, (members, tiles, rows, polarities, slices, columns) or None.
+    `sign` -1: one column stands for the difference of a pair, and its variances add up; 0: each stands for itself.
+    """
+    codes = np.ascontiguousarray(codes)
+    source = np.full(tiling.columns, -1)
+    source[tiling.weights] = np.arange(codes.shape[2])
+
+    def laid(of_cells: tuple[Array, Array | None] | None, joined: int) -> Array:
+        if of_cells is None:
+            return np.zeros((0, 0, 0, 0), np.float32)
+        values, factors = of_cells
+        if factors is None and joined:
+            values, joined = values[:1] + np.float32(joined) * values[1:], 0
+        polarities, slices, _ = values.shape
+        columns = slices * tiling.columns * (1 if joined else polarities) // pair
+        chunks, width = _chunks(columns)
+        out = np.zeros((members * tiling.tiles * tiling.groups, pair * chunks, tiling.parallel, width), np.float32)
+        none = np.zeros((0,) * 6, np.float32)
+        where = source, tiling.used, tiling.groups
+        lay(codes, values, none if factors is None else factors, *where, joined, pair, out)
+        return out
+
+    return Laid(laid(states, sign), laid(variances, -sign))
 
 
 class ExactProduct:
@@ -149,38 +192,91 @@ def _fixed_point(values: Array, bound: float, resolution: float) -> _Fixed:
     return _Fixed(padded.reshape(*padded.shape[:2], -1), 2.0**-digits)
 
 
-class _ProductReads:
-    def __init__(self, driven: Cycles, accumulate: bool, largest_digit: float, cells: Cells, circuit: Circuit) -> None:
-        members, reads, self._rows, self._pair, self._columns = cells.states.shape
-        self._cycles, self._accumulate = driven, accumulate
-        # float32, unless more than its 24 bits would be exact, or inputs are not quantised
-        whole = np.array_equal(cells.states, np.rint(cells.states))
-        wide = math.isnan(largest_digit) or (whole and largest_digit * cells.bound >= EXACT)
-        self._dtype = np.float64 if wide else np.float32
-        self._states, self._variances = (_chunked(values, self._dtype) for values in (cells.states, cells.variances))
-        chunks, _, width = self._states.shape[1:]
-        more = chunks // self._pair * width - self._columns
-        self._column, self._adc = padded(circuit.column, circuit.adc, self._pair, more)
+class Laid(NamedTuple):
+    """Cells as products read them: (members x reads, pair x chunks, rows, width), zeros put in; see Cells."""
+
+    states: Array
+    variances: Array
+
+
+class ProductReads:
+    """Reads as products, through converters that stay as they are whatever the cells hold: `rows` a read, `reads`.
+
+    Of `columns`, twice as many where `pair` is 2.
+    """
+
+    def __init__(self, dac: DAC, circuit: Circuit, reads: int, rows: int, pair: int, columns: int) -> None:
+        self._rows, self._pair, self._columns, self._cycles = rows, pair, columns, cycles(dac)
+        self._accumulate, self._coded = accumulates(dac), isinstance(dac, OneShotDAC)
+        chunks, width = _chunks(columns)
+        self._column, self._adc = padded(circuit.column, circuit.adc, pair, chunks * width - columns)
         self._levels, self._noise_lsb = np.zeros((0, 0, 0), np.float32), 0.0
-        if (rows := circuit.rows) is not None:
-            self._levels, self._noise_lsb = rows.levels.reshape(members, -1, rows.levels.shape[-1]), rows.noise_lsb
-        self._rounds = _rounds(self._column, self._adc, accumulate, self._pair, reads * np.abs(driven.weights).sum())
+        if (rows_errors := circuit.rows) is not None:
+            levels = rows_errors.levels
+            self._levels, self._noise_lsb = levels.reshape(len(levels), -1, levels.shape[-1]), rows_errors.noise_lsb
+        count = reads * np.abs(self._cycles.weights).sum()
+        self._rounds = _rounds(self._column, self._adc, self._accumulate, pair, count)
+        self._cells = Laid(*np.zeros((2, 0, 0, 0, 0), np.float32))
+
+    def holding(self, laid: Laid) -> ProductReads:
+        """The same reads of cells that hold something else."""
+        other = copy.copy(self)
+        other._cells = laid
+        return other
+
+    @property
+    def direct(self) -> bool:
+        """Whether inputs enter whole and unchanged, and sums become codes by a scale, a shift and rounding."""
+        return self._rounds and self._coded and self._levels.size == 0
 
     def read(self, codes: Array, keys: Array) -> Array:
-        codes, column, adc = codes.astype(self._dtype, copy=False), self._column, self._adc
+        codes, column, adc = codes.astype(self._cells.states.dtype, copy=False), self._column, self._adc
         rows = self._cycles, self._rows, self._levels, self._noise_lsb
         if self._rounds:
-            noisy = column.noisy or adc.noise_lsb > 0
-            sums = round_products(codes, *rows, self._states, self._variances, column, noisy, adc, keys)
+            sums = round_products(codes, *rows, *self._cells, column, self._noisy, adc, keys)
         else:
             how = column, column.noisy, column.linear, adc, self._accumulate, self._pair
-            sums = convert_products(codes, *rows, self._states, self._variances, *how, keys)
+            sums = convert_products(codes, *rows, *self._cells, *how, keys)
         return np.asarray(sums[..., : self._columns])
 
+    def products(
+        self, x: Array, step: Array, coding: tuple[int, int, bool], lsb: Array, constant: Array, keys: Array
+    ) -> tuple[Array, bool]:
+        """Where `direct`: lsb x the sums of `read` + constant, of inputs in steps of `step`, all (1 or members, ...).
 
-def _largest_digit(dac: DAC) -> float:
-    """The largest digit that drives a row; nan where digits are not whole."""
-    return math.nan if isinstance(dac, IdealDAC) else float(unit_input(dac))
+        `coding`: the least and the largest input code, and whether inputs are signs. Also, whether every input has a
+        code of its own.
+        """
+        arrays = *self._cells, self._column, self._noisy, self._adc
+        product, wrong = read_direct(x, step, *coding, self._rows, lsb, constant, *arrays, self._columns, keys)
+        return product, not wrong.any()
+
+    @property
+    def _noisy(self) -> bool:
+        return self._column.noisy or self._adc.noise_lsb > 0
+
+
+def _reads_tables(dac: DAC) -> bool:
+    """Whether rows are driven by single bits that say what they are."""
+    if not isinstance(dac, BitSerialDAC) or not dac.exact:
+        return False
+    driven = cycles(dac)
+    return bool((driven.mask == 1).all() and (driven.part != SIGNED).all())
+
+
+def _narrow(dac: DAC, bound: float) -> bool:
+    """Whether float32 holds every sum: digits drive the rows, whose cells sum to no more than `bound`."""
+    return not isinstance(dac, IdealDAC) and unit_input(dac) * bound < EXACT
+
+
+def _whole(values: Array) -> bool:
+    return np.array_equal(values, np.rint(values))
+
+
+def _chunks(columns: int) -> tuple[int, int]:
+    """How many chunks hold the columns, and their width."""
+    width = min(-(-columns // 16) * 16, MOST_COLUMNS)
+    return -(-columns // width), width
 
 
 def _chunked(values: Array, dtype: Any) -> Array:
@@ -188,8 +284,7 @@ def _chunked(values: Array, dtype: Any) -> Array:
     if values.size == 0:
         return np.zeros((0, 0, 0, 0), dtype)
     members, reads, rows, pair, columns = values.shape
-    width = min(-(-columns // 16) * 16, MOST_COLUMNS)
-    chunks = -(-columns // width)
+    chunks, width = _chunks(columns)
     padded = np.zeros((members * reads, rows, pair, chunks * width), dtype)
     padded[..., :columns] = values.reshape(members * reads, rows, pair, columns)
     shaped = padded.reshape(members * reads, rows, pair * chunks, width)
