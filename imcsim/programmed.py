@@ -16,7 +16,8 @@ from imcsim.converters.ranges import Ranges
 from imcsim.kernels.column import Column, Converters
 from imcsim.kernels.recombine import shift_and_add
 from imcsim.mapping import cell_digits
-from imcsim.reads import Arrays, Cells, Circuit, ExactProduct, Laid, ProductReads, lay_codes, prepare, reads_codes
+from imcsim.products import Circuit, ExactProduct, Laid, ProductReads, lay_codes, narrow
+from imcsim.reads import Arrays, Cells, prepare, reads_tables
 from imcsim.silicon import Silicon
 from imcsim.solved import SolvedReads, solves
 from imcsim.specs.cells import AnySramCell
@@ -102,7 +103,7 @@ class Programmed:
     def arrays(self) -> Arrays:
         """The cells as programmed: a digit conducts its share of the cell's frozen current."""
         silicon, plan, spec = self.silicon, self.silicon.plan, self.silicon.spec
-        if self.told_by_codes and reads_codes(spec.dac, self._most):
+        if self.told_by_codes and not reads_tables(spec.dac) and narrow(spec.dac, self._most):
             return self._products.holding(self._laid)
         circuit = self._circuit
         digits = self.digits

@@ -18,9 +18,9 @@ from imcsim.kernels.product import BLOCK, height, round_noisy_values, round_valu
 def read_direct(x, step, low, top, binary, used, lsb, constant, states, variances, column, noisy, adc, cols, keys):
     """Read inputs x (1 or members, samples, inputs), from quantise_inputs to shift_and_add: (members, samples, cols).
 
-    In float64. Inputs become codes from `low` to `top` in steps of `step` (1 or members,), `binary`: signs; they drive tiles of
-    `used` inputs. Cells, columns and converters are those of round_products. A product is the sum of its codes times
-    `lsb`, and `constant` beside, (1 or members,) both. Also, how many inputs of each block have no code of their own.
+    In float64. Inputs become codes from `low` to `top` in steps of `step` (1 or members,), `binary`: signs; they drive
+    tiles of `used` inputs. Cells, columns and converters are those of round_products. A product is the sum of its codes
+    times `lsb`, and `constant` beside, (1 or members,) both. Also, how many inputs of each block have no code.
     """
     samples, members, chunks = x.shape[1], keys.shape[0], states.shape[1]
     blocks = (samples + BLOCK - 1) // BLOCK
