@@ -30,7 +30,7 @@ from imcsim.transferred import Transferred
 from imcsim.transposed import Transposed
 from imcsim.trimming import fitted_lines
 from imcsim.updates import Outer, Update, dense, finite, outer
-from imcsim.wear import Counts, Wear, digit_writes, no_writes
+from imcsim.wear import Counts, Wear, no_writes, write_digits
 
 Array = np.ndarray[Any, Any]
 
@@ -132,23 +132,24 @@ class Crossbar:
         errors are drawn from, of the cells whose digit changes, and pulses; an SRAM write has none. Raises SpecError
         for an update of another shape or not finite, or a time before the last write.
         """
-        key = _write_key(self.die, rng)
+        key, die = _write_key(self.die, rng), self.die
         self._check_time(now_s)
-        die, scale = self.die, self.scale[:, None, None]
+        of_die = die.shape, die.members
         held: Conductances | PulsedStates | None
         if isinstance(self.held, PulsedStates):
-            of_die = die.shape, die.members
             added = outer(update, *of_die) if isinstance(update, Outer) else dense(update, *of_die)
             held, counts = self.held.write(die, added, weight_unit(die, self.scale), key)
             codes = held.codes(die)
+            counts = counts if self.counts is None else self.counts.added(counts)
         else:
-            delta = dense(update, die.shape, die.members)
-            codes = quantise_weights(self.codes * scale + delta, scale, die.spec.array.weight_bits)
+            codes, counts = write_digits(die.plan, self.codes, self.scale, dense(update, *of_die), self.counts)
             held = self.held and self.held.rewrite(die, stored_digits(die, codes), key, now_s)
-            counts = digit_writes(die.spec.array, self.codes, codes)
-        counts = counts if self.counts is None else self.counts.added(counts)
-        changed = dataclasses.replace(self, codes=codes, written_s=now_s, held=held, counts=counts)
-        return dataclasses.replace(changed, gain=None, transferred=self._transferred)
+        changed = dataclasses.replace(
+            self, codes=codes, written_s=now_s, held=held, counts=counts, gain=None, transferred=self._transferred
+        )
+        if held is None:
+            changed._keep(self)
+        return changed
 
     def on_die(self, die: Die) -> Crossbar:
         """The same codes, input step and ranges on another die of the same design, or on an ensemble of them.
@@ -228,9 +229,8 @@ class Crossbar:
         """
         self._check_time(now_s)
         samples, keys = self._samples(x), self._keys(rng)
-        codes = self._input_codes(samples)
         _refuse_uncalibrated("adc", self.die.spec.adc, self.ranges)
-        product = self._at(now_s, keys).read(codes, self.scale * self.input_step, keys)
+        product = self._at(now_s, keys).mvm(samples, self.input_step, self.scale, keys)
         if self.gain is not None:
             product *= self.gain[:, None]
         outer = np.shape(x)[:-1] if self.die.members is None else product.shape[:2]
@@ -364,12 +364,13 @@ class Crossbar:
             raise SpecError.of(name, allowed, given=f"shape {samples.shape}")
         return samples
 
-    def _input_codes(self, samples: Array) -> Array:
-        """Codes (1 or members, samples, rows) of inputs."""
-        dac, steps = self.die.spec.dac, self.input_step
-        count = max(len(samples), len(steps))
-        found = [dacs.input_codes(dac, samples[m % len(samples)], steps[m % len(steps)]) for m in range(count)]
-        return found[0][None] if count == 1 else np.stack(found)
+    def _keep(self, before: Crossbar) -> None:
+        """What was made of the cells for reads before a write, as far as the codes do not tell it."""
+        known = vars(before).get("_cells")
+        if known is not None and known.told_by_codes:
+            cells = vars(self)["_cells"] = known.rewritten(self.codes)
+            turned = [one.rewritten(self.codes.swapaxes(1, 2)) for _, one in before._turned]
+            vars(self)["_turned"] = [(cells, one) for one in turned]
 
     @property
     def _programmed(self) -> Programmed:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -55,6 +56,11 @@ class Silicon:
     @property
     def shape(self) -> tuple[int, int]:
         return self.plan.shape
+
+    @cached_property
+    def nominal(self) -> bool:
+        """Whether every cell adds what a nominal one does."""
+        return bool((self.currents == 1).all())
 
     def write_keys(self, key: int) -> list[np.uint64]:
         """The keys of a write, of each member its own, so that its bits are the same in any company."""
