@@ -60,9 +60,7 @@ def test_every_state_of_a_model_is_one_that_it_can_hold_in_float32_too(name):
 
 @pytest.mark.parametrize("beyond", [0.1, 1.1, -0.2, math.nan, math.inf])
 def test_a_state_outside_of_the_device_is_refused(beyond):
-    with pytest.raises(
-        SpecError, match=r"cell = targets .*: states must lie from 0\.2 to 1 S, the range of the cell"
-    ):
+    with pytest.raises(SpecError, match=r"cell = targets .*: states must lie from 0\.2 to 1 S, the range of the cell"):
         check_targets(PLAIN, np.array([0.5, beyond]))
 
 
