@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from imcsim.cells.compound import chopped, released, transfer_row
+from imcsim.cells.compound import chopped, one_hot, released, transfer_row
 from imcsim.converters.ranges import widened
 from imcsim.crossbar import Crossbar, Die, Generators
 from imcsim.errors import CapabilityError, SpecError
@@ -49,6 +49,9 @@ def compound(spec: ChipSpec, scheme: Compound, shape: tuple[int, int], key: int 
     if not isinstance(spec.cell, PulsedCell):
         allowed = "compound arrays are made of pulsed devices"
         raise SpecError.of("cell.kind", allowed, f'"{spec.cell.kind}"', 'set cell.kind = "pulsed"')
+    if not isinstance(scheme, Compound):
+        remedy = "give one of imcsim.specs.compound, as TikiTakaV2(...)"  # type: ignore[unreachable]  # not all type
+        raise SpecError.of("scheme", "must be a compound scheme", repr(scheme), remedy)
     of_keys = list(key) if isinstance(key, Sequence | np.ndarray) else [key]
 
     def made(array: str) -> Die:
@@ -83,7 +86,8 @@ class CompoundDie:
         """The fast array in the scale of the slow one, its weights zero, calibrated to be read a row at a time."""
         scheme = self.scheme
         assert isinstance(scheme, Transferring)
-        fast = dataclasses.replace(die.program(np.zeros(die.shape), rng, now_s=slow.written_s), scale=slow.scale)
+        held = PulsedStates.program(die, np.zeros((1, *die.shape)), draw_key(rng))
+        fast = dataclasses.replace(slow.on_die(die), held=held, codes=held.codes(die))
         # a row may hold anything that a device can: weights all over the range, for the converters
         device, unit = cell_of(die).device, weight_unit(die, np.ones(1))[0]
         spread = np.linspace(device.w_min, device.w_max, die.shape[0] * die.shape[1]).reshape(die.shape) * unit
@@ -230,13 +234,12 @@ class CompoundArray:
         scheme, fast, slow, die = self.scheme, self.fast, self.slow, self.slow.die
         assert isinstance(scheme, Transferring)
         assert fast is not None
-        one_hot = np.zeros((1, die.shape[0]))
-        one_hot[0, row] = 1.0
+        x = one_hot(row, die.shape[0])
         streams = [child(int(key), "transfer") for key in die.write_keys(draw_key(rng))]
-        read = fast.mvm(one_hot, streams if die.members is not None else streams[0], now_s=now_s)
+        read = fast.mvm(x, streams if die.members is not None else streams[0], now_s=now_s)
         passed = scheme.transfer_rate * np.reshape(read, (-1, die.shape[1]))
         if not isinstance(scheme, TikiTakaV2):
-            factors = Outer(np.broadcast_to(one_hot, (len(passed), *one_hot.shape)), passed[:, None])
+            factors = Outer(np.broadcast_to(x, (len(passed), *x.shape)), passed[:, None])
             return dataclasses.replace(self, slow=slow.write(_of_die(factors, die), rng, now_s=now_s))
         buffer, chopper = self.buffer.copy(), self.chopper
         step, pulses = self._step[:, None], np.zeros(self.buffer.shape)

@@ -50,8 +50,7 @@ class Die(Silicon):
         """
         key = _write_key(self, rng)
         weights = finite(weights, self.shape, self.members, "weights")
-        if not math.isfinite(now_s):
-            raise SpecError.of("now_s", "must be a finite time", given=str(now_s))
+        _refuse_not_a_time(now_s)
         array = self.spec.array
         scale = np.array([weight_scale(w, array) for w in weights])
         codes = quantise_weights(weights, scale[:, None, None], array.weight_bits)
@@ -395,10 +394,14 @@ class Crossbar:
         return np.array([draw_key(one) for one in rng], np.uint64)
 
     def _check_time(self, now_s: float) -> None:
-        if not isinstance(now_s, int | float | np.number) or not math.isfinite(now_s):
-            raise SpecError.of("now_s", "must be a finite number of seconds", given=repr(now_s))
+        _refuse_not_a_time(now_s)
         if now_s < self.written_s:
             raise SpecError.of("now_s", f"must not lie before the last write, at {self.written_s} s", given=str(now_s))
+
+
+def _refuse_not_a_time(now_s: float) -> None:
+    if not isinstance(now_s, int | float | np.number) or not math.isfinite(now_s):
+        raise SpecError.of("now_s", "must be a finite number of seconds", given=repr(now_s))
 
 
 def _refuse_uncalibrated(name: str, adc: ADC, ranges: tuple[Ranges, ...] | None) -> None:

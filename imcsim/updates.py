@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from imcsim.errors import Problem, SpecError
+from imcsim.kernels.blas import single_threaded_blas
 
 Array = np.ndarray[Any, Any]
 
@@ -65,12 +66,9 @@ def dense(update: Update, shape: tuple[int, int], members: int | None) -> Array:
 
 
 def product(factors: Outer) -> Array:
-    """x^T delta of checked factors: (1 or members, rows, cols), samples added one after the other."""
-    x, delta = factors
-    total = np.zeros((max(len(x), len(delta)), x.shape[2], delta.shape[2]))
-    for sample in range(x.shape[1]):  # a BLAS product would depend on its threads
-        total += x[:, sample, :, None] * delta[:, sample, None, :]
-    return total
+    """x^T delta of checked factors: (1 or members, rows, cols)."""
+    with single_threaded_blas():
+        return np.asarray(factors.x.swapaxes(1, 2) @ factors.delta)
 
 
 def finite(values: Array, shape: tuple[int, int], members: int | None, name: str) -> Array:

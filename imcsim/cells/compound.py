@@ -5,7 +5,7 @@ here, A[k, :]. Equations: references/learning_rules.md, section 8 (Tiki-Taka v1 
 
 A step of each, with the writes and reads of an array:
 
-    v1       A += Outer(x, delta); every so often C += Outer(*transfer_factors(read, k, rows)), lr = alpha
+    v1       A += Outer(x, delta); every so often C += Outer(one_hot(k, rows), alpha read)
     v2       A += Outer(x, delta); every so often H[k], counts = released(H[k] + alpha read, ...); C[k] += counts
     chopped  A += Outer(x chopper, delta); H[k], counts = released(H[k] + chopper[k] alpha read, ...), C[k] += counts,
              chopper = chopped(chopper, k, ...)
@@ -39,11 +39,6 @@ def one_hot(k: int, rows: int) -> Array:
     return x
 
 
-def transfer_factors(read: Array, k: int, rows: int) -> tuple[Array, Array]:
-    """The factors x (1, rows), delta (1, cols) of the outer product that adds a read (cols,) to row k."""
-    return one_hot(k, rows), np.asarray(read, np.float64)[None]
-
-
 def released(buffer: Array, threshold: float, most: int, kept: float | None = None) -> tuple[Array, Array]:
     """Let go of whole pulses: buffer of any shape -> what is left, and how many pulses (int32), no more than `most`.
 
@@ -66,8 +61,3 @@ def chopped(chopper: Array, k: int, probability: float, rng: np.random.Generator
     if rng.random() < probability:
         flipped[k] = -flipped[k]
     return flipped
-
-
-def effective(a: Array, reference: Array, c: Array, gamma: float) -> Array:
-    """The weights that the pair of arrays computes with: gamma (A - its symmetric points) + C."""
-    return np.asarray(gamma * (a - reference) + c)

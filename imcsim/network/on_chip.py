@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from imcsim.crossbar import Crossbar
+from imcsim.crossbar import Crossbar, Generators
 from imcsim.manufacturing import manufacture, nominal_die
 from imcsim.network.activations import ACTIVATIONS
 from imcsim.network.mlp import MLP
@@ -17,9 +17,6 @@ from imcsim.rng import child, draw_key
 from imcsim.specs.chip import ChipSpec
 
 Array = np.ndarray[Any, Any]
-
-
-Generators = np.random.Generator | Sequence[np.random.Generator]
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,9 +48,8 @@ class ChipNetwork:
         and takes (members, samples, ...). Raises CapabilityError where the design has no transposed read.
         """
         keys = [draw_key(one) for one in ([rng] if isinstance(rng, np.random.Generator) else rng)]
-        streams = [child(key, "backward", layer) for key in keys]
         crossbar = self.layers[layer]
-        return crossbar.mvm_t(error, streams[0] if crossbar.die.members is None else streams, now_s=now_s)
+        return crossbar.mvm_t(error, _streams(crossbar, keys, "backward", layer), now_s=now_s)
 
     def calibrate_backward(self, layer: int, error: Array) -> ChipNetwork:
         """Set what the transposed read of a layer needs, on errors (samples, outputs): see Crossbar.calibrate_t."""

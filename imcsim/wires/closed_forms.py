@@ -46,7 +46,7 @@ def aihwkit(g: Array, v: Array, bit: Line, unused_rows: int) -> Array:
     """Currents (arrays, samples, cols) of arrays g (arrays, rows, cols) at v (arrays, samples, rows), in O(a product).
 
     aihwkit's formula: a column loses what a bit line of N even segments drops where its current is spread evenly, as
-    far as that is little; the rest is its fit. On bit lines alone, else as in `_dmr`, the column currents are off by
+    far as that is little; the rest is its fit. On bit lines alone, else as in `dmr`, the column currents are off by
     0.03, 0.3 and 0.9 % (rms) where the wires take 0.3, 3.5 and 12.5 %.
     """
     used = g.shape[1]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from imcsim.cells.compound import chopped, effective, one_hot, released, transfer_factors, transfer_row
+from imcsim.cells.compound import chopped, one_hot, released, transfer_row
 from imcsim.cells.pulsed import manufactured, symmetric_point, write_counts, write_outer
 from imcsim.errors import SpecError
 from imcsim.kernels.frozen import frozen_normals
@@ -22,9 +22,9 @@ def test_rows_are_transferred_in_turn_one_every_so_many_updates():
 
 def test_a_one_hot_input_reads_a_row_and_its_factors_write_that_row():
     a = np.arange(12.0).reshape(4, 3)
-    read = (one_hot(2, 4) @ a)[0]
-    assert read.tolist() == a[2].tolist()
-    x, delta = transfer_factors(read, 2, 4)
+    x = one_hot(2, 4)
+    delta = x @ a
+    assert delta[0].tolist() == a[2].tolist()
     expected = np.zeros((4, 3))
     expected[2] = a[2]
     np.testing.assert_array_equal(x.T @ delta, expected)
@@ -87,7 +87,7 @@ def test_a_transfer_of_the_first_kind_writes_pulses_to_one_row_in_proportion_to_
     read, shape, n = np.array([0.3, -0.2, 0.0]), (1, 4, 3), 2000
     device = SoftBoundsDevice(dw_min=1e-4, w_min=-1, w_max=1, cycle_noise="additive")
     devices = manufactured(device, lambda source: np.zeros(shape))
-    x, delta = transfer_factors(read, 2, 4)
+    x, delta = one_hot(2, 4), read[None]
     c = np.zeros(shape, np.float32)
     for key in range(n):
         c = write_outer(devices, UpdateSpec(), c, x[None], delta[None], 1e-4, np.array([key], np.uint64)).states
@@ -95,10 +95,6 @@ def test_a_transfer_of_the_first_kind_writes_pulses_to_one_row_in_proportion_to_
     # a pulse is dw_min (1 -+ w), its number binomial: n p = n |read|; soft bounds take w / 2 off
     expected = np.sign(read) * (1 - np.exp(-np.abs(read) * n * 1e-4))
     np.testing.assert_allclose(c[0, 2], expected, atol=5 * 1e-4 * np.sqrt(n * 0.25))
-
-
-def test_the_pair_computes_with_what_the_fast_array_has_beyond_its_symmetric_points():
-    assert effective(np.array([0.5]), np.array([0.1]), np.array([2.0]), 0.5).tolist() == [2.2]
 
 
 # Learning: a linear regression of 20 inputs, 5 outputs, on devices whose asymmetry spreads by 30 %

@@ -17,6 +17,7 @@ from imcsim.rng import child
 from imcsim.specs.adc import IdealADC, UniformADC
 from imcsim.specs.compound import ChoppedTikiTaka, MixedPrecision, TikiTaka, TikiTakaV2
 from imcsim.specs.dac import BitSerialDAC, IdealDAC
+from imcsim.specs.library import load
 from imcsim.specs.pulsed import SoftBoundsDevice
 from imcsim.specs.transpose import TransposeRead
 from imcsim.updates import Outer
@@ -352,3 +353,15 @@ def test_tiki_taka_learns_what_asymmetric_devices_alone_do_not():
 def test_mixed_precision_learns_on_asymmetric_devices_with_fewer_pulses():
     plain = manufacture(pulsed_chip(LEARNING, **LIMITS), (20, 5), 1).program(np.zeros((20, 5)), rng())
     assert 5 * learnt(MixedPrecision()) < regression(plain, lambda made: made.held.states[0])
+
+
+def test_the_fast_array_has_the_scale_of_the_slow_one_whatever_told_it():
+    weights = child(4, "weights").normal(size=(6, 3))
+    array = compound(load("pulsed_generic"), TikiTakaV2(transfer_rate=0.1), (6, 3), 1).program(weights, rng())
+    assert array.slow.die.spec.array.weight_scale == "max"  # of the zeros of the fast array none could be told
+    np.testing.assert_array_equal(array.fast.scale, array.slow.scale)
+
+
+def test_what_is_no_scheme_is_refused_at_once():
+    with pytest.raises(SpecError, match=r"scheme = 'tiki_taka': must be a compound scheme"):
+        compound(load("pulsed_generic"), "tiki_taka", (6, 3), 1)

@@ -33,7 +33,7 @@ def test_a_time_before_the_last_write_is_refused():
         xbar.mvm(x, rng)  # the default is no exception
     with pytest.raises(SpecError, match=r"now_s = 4.0"):
         xbar.write(np.zeros((3, 2)), rng, now_s=4.0)
-    with pytest.raises(SpecError, match=r"now_s = nan: must be a finite time"):
+    with pytest.raises(SpecError, match=r"now_s = nan: must be a finite number of seconds"):
         die.program(np.ones((3, 2)), rng, now_s=math.nan)
     later = xbar.write(np.zeros((3, 2)), rng, now_s=9.0)
     with pytest.raises(SpecError, match=r"at 9.0 s"):
