@@ -1,0 +1,77 @@
+"""The ideal chip: continuous weights, float64, no converters and no noise; what rules and gradients are checked on."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from imcsim.network.activations import ACTIVATIONS
+from imcsim.network.losses import LOSSES
+from imcsim.network.mlp import MLP
+from imcsim.network.protocols import Counts, Reads, Updates
+from imcsim.updates import dense
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class IdealNetwork:
+    """A perceptron as a chip without any error: it can be read forward and backward, and knows what was written."""
+
+    mlp: MLP
+    loss_name: str
+
+    @property
+    def shapes(self) -> tuple[tuple[int, int], ...]:
+        return tuple((w.shape[0], w.shape[1]) for w in self.mlp.weights)
+
+    @property
+    def activation(self) -> str:
+        return self.mlp.activation
+
+    @property
+    def written(self) -> tuple[Array, ...]:
+        return self.mlp.weights
+
+    def forward(
+        self, x: Array, rng: np.random.Generator, *, nodes: tuple[Array | None, ...] | None = None, now_s: float = 0.0
+    ) -> Reads:
+        del rng, now_s  # nothing is drawn, and nothing drifts
+        function, last = ACTIVATIONS[self.activation].function, len(self.mlp.weights) - 1
+        a_in, sums, a_out = [], [], []
+        for layer, (weights, biases) in enumerate(zip(self.mlp.weights, self.mlp.biases, strict=True)):
+            z = x @ weights + biases
+            if nodes is not None and (perturbation := nodes[layer]) is not None:
+                z = z + perturbation
+            a_in.append(x)
+            sums.append(z)
+            x = z if layer == last else function(z)
+            a_out.append(x)
+        return Reads(tuple(a_in), tuple(sums), tuple(a_out))
+
+    def loss(self, reads: Reads, target: Array, rng: np.random.Generator) -> Array:
+        del rng
+        return np.asarray(LOSSES[self.loss_name].value(reads.z[-1], target))
+
+    def loss_gradient(self, reads: Reads, target: Array) -> Array:
+        return np.asarray(LOSSES[self.loss_name].gradient(reads.z[-1], target))
+
+    def backward(self, layer: int, error: Array, rng: np.random.Generator, *, now_s: float = 0.0) -> Array:
+        del rng, now_s
+        return np.asarray(error @ self.mlp.weights[layer].T)
+
+    def write(self, updates: Updates, rng: np.random.Generator, *, now_s: float = 0.0) -> IdealNetwork:
+        del rng, now_s
+        weights = tuple(w + dense(u.weights) for w, u in zip(self.mlp.weights, updates, strict=True))
+        biases = tuple(b + u.biases for b, u in zip(self.mlp.biases, updates, strict=True))
+        return dataclasses.replace(self, mlp=MLP(weights, biases, self.activation))
+
+    def cost(self, samples: int) -> Counts:
+        return Counts(forward_passes=samples, array_reads=samples * len(self.shapes))
+
+    def backward_cost(self, layer: int, samples: int) -> Counts:
+        del layer
+        return Counts(backward_reads=samples, array_reads=samples)

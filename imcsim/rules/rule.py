@@ -1,0 +1,64 @@
+"""A learning rule: an (init, step) pair of pure functions, and the transforms that chain behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from imcsim.network.protocols import Counts, Network, Updates
+from imcsim.rng import child, draw_key
+
+Array = np.ndarray[Any, Any]
+
+
+class Batch(NamedTuple):
+    """Samples x (samples, inputs) and their labels y (samples,)."""
+
+    x: Array
+    y: Array
+
+
+class Info(NamedTuple):
+    """What a step cost: counts, and the scalars that it held at once beside the weights."""
+
+    counts: Counts
+    stored: int
+
+
+class LearningRule(NamedTuple):
+    """init(network, rng) -> state; step(network, state, batch, rng) -> (updates, state, info).
+
+    A rule alone gives an estimate of the gradient of the mean loss; a chain that ends in scale_by_learning_rate gives
+    what is to be added to the weights. `init` raises CapabilityError where the network lacks what the rule needs.
+    """
+
+    init: Callable[[Any, np.random.Generator], Any]
+    step: Callable[[Any, Any, Batch, np.random.Generator], tuple[Updates, Any, Info]]
+
+
+class Transform(NamedTuple):
+    """init(network) -> state; apply(updates, state, network, rng) -> (updates, state)."""
+
+    init: Callable[[Network], Any]
+    apply: Callable[[Updates, Any, Network, np.random.Generator], tuple[Updates, Any]]
+
+
+def chain(rule: LearningRule, *transforms: Transform) -> LearningRule:
+    """The rule whose updates go through the transforms, in their order."""
+
+    def init(network: Any, rng: np.random.Generator) -> Any:
+        return rule.init(network, rng), tuple(transform.init(network) for transform in transforms)
+
+    def step(network: Any, state: Any, batch: Batch, rng: np.random.Generator) -> tuple[Updates, Any, Info]:
+        key = draw_key(rng)
+        of_rule, of_transforms = state
+        updates, of_rule, info = rule.step(network, of_rule, batch, child(key, "rule"))
+        after = []
+        for index, (transform, its) in enumerate(zip(transforms, of_transforms, strict=True)):
+            updates, its = transform.apply(updates, its, network, child(key, "transform", index))
+            after.append(its)
+        return updates, (of_rule, tuple(after)), info
+
+    return LearningRule(init, step)
