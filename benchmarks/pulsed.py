@@ -75,7 +75,7 @@ def main() -> None:
     for device in DEVICES:
         for driven in (0.2, 1.0):
             function = update(device, driven)
-            pulses = function().pulses / (ROWS * COLS)
+            pulses = function().pulses.mean()
             one, two = (milliseconds(function, threads) for threads in (1, 2))
             print(f"{device.kind:12} {driven:5.0%} {pulses:14.1f} {one:8.0f} ms {two:9.0f} ms")
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from imcsim.specs.library import load
     from imcsim.study.table import StudyTable, read_table
     from imcsim.training import TrainingSpec, accuracy, train
+    from imcsim.updates import Dense, Outer
 
 _HOMES = {
     "crossbar": ("Crossbar", "Die"),
@@ -40,6 +41,7 @@ _HOMES = {
     "specs.library": ("load",),
     "study.table": ("StudyTable", "read_table"),
     "training": ("TrainingSpec", "accuracy", "train"),
+    "updates": ("Dense", "Outer"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -51,8 +53,10 @@ __all__ = [
     "ChipSpec",
     "Crossbar",
     "DataError",
+    "Dense",
     "Die",
     "NetworkSpec",
+    "Outer",
     "SpecError",
     "StudyTable",
     "TrainingSpec",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,8 +13,7 @@ from matplotlib.figure import Figure
 
 from imcsim.budget.results import Budget, Point, snr_dB
 from imcsim.budget.sources import WORDS
-from imcsim.plots import GREY, KINDS, STYLE
-from imcsim.study.store import write_atomic
+from imcsim.plots import GREY, STYLE, save_as
 
 # Okabe & Ito (2008), light and dark by turns along the stack; a hatch for who sees or prints no colour.
 FILLS: dict[str, tuple[str, str]] = {
@@ -40,10 +38,7 @@ SMALLEST = 0.002  # of the stack: less cannot be seen, and needs no place in the
 
 def write_figure(budget: Budget, by_rows: Sequence[Point], name: str, path: Path) -> None:
     """Draw a budget into a file of the kind that its ending tells."""
-    with mpl.rc_context(STYLE):
-        data, kind = io.BytesIO(), path.suffix[1:]
-        budget_figure(budget, by_rows, name).savefig(data, format=kind, dpi=200, metadata=KINDS[kind])
-        write_atomic(path, data.getvalue())
+    save_as(budget_figure(budget, by_rows, name), path)
 
 
 def budget_figure(budget: Budget, by_rows: Sequence[Point], name: str) -> Figure:

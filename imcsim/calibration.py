@@ -7,18 +7,38 @@ from typing import Any
 
 import numpy as np
 
+from imcsim.cells.resistive import driving
 from imcsim.converters import dac as dacs
-from imcsim.converters.ranges import Ranges, calibrated_ranges, least_output_error_ranges
+from imcsim.converters.ranges import Ranges, calibrated_ranges, fixed_ranges, least_output_error_ranges
 from imcsim.floorplan import Floorplan
 from imcsim.kernels.column import Column, static_transfer
 from imcsim.kernels.inputs import BINARY, EXACT, NEGATIVE, POSITIVE, SIGNED
 from imcsim.mapping import cell_digits
-from imcsim.specs.adc import RangedADC
+from imcsim.solved import solves
+from imcsim.specs.adc import IdealADC, RangedADC
+from imcsim.specs.resistive import ResistiveCell
 
 Array = np.ndarray[Any, Any]
 
 # What the search for the least output error looks at: it costs as many conversions as these have, some hundred times.
 OUTPUT_SAMPLES, OUTPUT_COLUMNS = 64, 32
+
+
+def ranges_by_design(plan: Floorplan, count: int) -> tuple[Ranges, ...] | None:
+    """The ranges of `count` sets of weights that need no samples; None where they are to be chosen."""
+    ranges = fixed_ranges(plan.spec.adc, plan.largest_values.tolist(), plan.signed_values)
+    return None if ranges is None else (ranges,) * count
+
+
+def needs_samples(adc: IdealADC | RangedADC) -> bool:
+    """Whether ranges are chosen from samples."""
+    return isinstance(adc, RangedADC) and adc.range not in ("full", "given")
+
+
+def chosen_ranges(plan: Floorplan, codes: Array, inputs: Array | Sequence[Array]) -> tuple[Ranges, ...]:
+    """The ranges for each set of weight codes (1 or members, rows, columns) and inputs (samples, rows) beside it."""
+    count = max(len(codes), len(inputs))
+    return tuple(choose_ranges(plan, codes[m % len(codes)], inputs[m % len(inputs)]) for m in range(count))
 
 
 def choose_ranges(plan: Floorplan, codes: Array, inputs: Array) -> Ranges:
@@ -64,16 +84,21 @@ def _values(plan: Floorplan, codes: Array, inputs: Array, s: int) -> Iterator[Ar
     padded = np.zeros((len(inputs), len(states) * tiling.parallel), entering.dtype)
     padded[:, : entering.shape[1]] = entering[:, : padded.shape[1]]
     driven = dacs.cycles(dac)
-    exact = tiling.parallel * float(states.max(initial=1.0)) * dacs.unit_input(dac) < EXACT
+    exact = not solves(plan.spec) and tiling.parallel * float(states.max(initial=1.0)) * dacs.unit_input(dac) < EXACT
     for read, cells_of_read in enumerate(states):
         x = planes(driven, padded[:, read * tiling.parallel : (read + 1) * tiling.parallel])
+        if solves(plan.spec):  # cells answer to levels by a law of their own
+            assert isinstance(plan.spec.cell, ResistiveCell)
+            x = driving(plan.spec.cell, x / dacs.unit_input(dac)) * dacs.unit_input(dac)
         dtype = np.float32 if exact else np.float64
         flat = x.astype(dtype).reshape(-1, tiling.parallel) @ cells_of_read.astype(dtype).reshape(tiling.parallel, -1)
-        v = static_transfer(flat.astype(np.float64) + column.pedestal, column)
-        v = v.reshape(len(inputs), len(driven.weights), *cells_of_read.shape[1:])
+        sums = flat.astype(np.float64).reshape(len(inputs), len(driven.weights), *cells_of_read.shape[1:])
+        if plan.shares_bit_lines:
+            sums = sums[:, :, :1] - sums[:, :, 1:]
+        v = static_transfer(sums + column.pedestal, column)
         if dacs.accumulates(dac):
             v = (driven.weights[:, None, None] * v).sum(axis=1, keepdims=True)
-        yield v[:, :, :1] - v[:, :, 1:] if plan.converted < plan.layout.polarities else v
+        yield v[:, :, :1] - v[:, :, 1:] if plan.converted < v.shape[2] else v
 
 
 def planes(driven: Any, codes: Array) -> Array:

@@ -13,7 +13,6 @@ from imcsim.cells.drift import draws_at_write
 from imcsim.cells.resistive import Written
 from imcsim.kernels import frozen
 from imcsim.places import cell_normals
-from imcsim.rng import child
 from imcsim.silicon import Silicon
 from imcsim.specs.resistive import ResistiveCell
 
@@ -98,8 +97,7 @@ def _write(silicon: Silicon, digits: Array, key: int) -> Written:
     if silicon.keys is None:
         exact = dataclasses.replace(cell, programming=None, drift=None)
         return resistive.write(exact, target_S, lambda _: zeros, zeros)
-    # of a member alone, so that its bits are the same in any company
-    keys = [np.uint64(child(int(die), "write", key).bit_generator.random_raw()) for die in silicon.keys]
+    keys = silicon.write_keys(key)
 
     def normals(attempt: int) -> Array:
         return cell_normals(plan, keys, frozen.WRITE + attempt)

@@ -11,22 +11,29 @@ from typing import Any
 
 import numpy as np
 
-from imcsim.calibration import choose_ranges, nominal_values
+from imcsim.accepted import checked_dense, checked_matrix, checked_outer
+from imcsim.calibration import chosen_ranges, needs_samples, nominal_values, ranges_by_design
 from imcsim.cells.drift import compensation
 from imcsim.conductances import Conductances, varies_by_call
 from imcsim.converters import dac as dacs
 from imcsim.converters.diagnosis import Diagnosis, diagnose
-from imcsim.converters.ranges import Ranges, fixed_ranges
+from imcsim.converters.ranges import Ranges
 from imcsim.errors import CapabilityError, SpecError
-from imcsim.kernels.trim import mean_codes
 from imcsim.mapping import quantise_weights, weight_scale
 from imcsim.programmed import Programmed, column_codes, stored_digits
+from imcsim.pulses import PulsedStates, weight_unit
 from imcsim.rng import draw_key
 from imcsim.silicon import Silicon
+from imcsim.specs.adc import ADC
+from imcsim.specs.pulsed import PulsedCell
 from imcsim.specs.resistive import ResistiveCell
+from imcsim.transferred import Transferred
+from imcsim.transposed import Transposed
+from imcsim.trimming import fitted_lines
+from imcsim.updates import Outer, Update
+from imcsim.wear import Counts, Wear, digit_writes, no_writes
 
 Array = np.ndarray[Any, Any]
-_LEAST_GAIN = 0.1  # of a converter that can be trimmed
 
 Generators = np.random.Generator | Sequence[np.random.Generator]
 
@@ -37,22 +44,31 @@ class Die(Silicon):
     def program(self, weights: Array, rng: np.random.Generator, *, now_s: float = 0.0) -> Crossbar:
         """Program weights (rows, cols): quantise to the codes of the array, in steps that are chosen here and kept.
 
-        Inputs run from 0 (-1 where signed) to 1 until the crossbar is calibrated. An ensemble takes weights (members,
-        rows, cols) as well. `rng` is what programming errors are drawn from, for every die its own; an SRAM write has
-        none. Raises SpecError for weights of another shape or not finite, or beyond what the cells can hold.
+        Pulsed devices are brought to the weights themselves, as near as the bounds of each let it. Inputs run from 0
+        (-1 where signed) to 1 until the crossbar is calibrated. An ensemble takes weights (members, rows, cols) as
+        well. `rng` is what programming errors are drawn from, for every die its own; an SRAM write has none. Raises
+        SpecError for weights of another shape or not finite, or beyond what the cells can hold.
         """
         key = _write_key(self, rng)
-        weights = _finite(weights, _weight_shapes(self), "weights").reshape(-1, *self.shape)
+        weights = checked_matrix(weights, self.shape, self.members, "weights")
         if not math.isfinite(now_s):
             raise SpecError.of("now_s", "must be a finite time", given=str(now_s))
-        array, plan = self.spec.array, self.plan
+        array = self.spec.array
         scale = np.array([weight_scale(w, array) for w in weights])
         codes = quantise_weights(weights, scale[:, None, None], array.weight_bits)
-        ranges = fixed_ranges(self.spec.adc, plan.largest_values.tolist(), plan.signed_values)
-        step = np.full(len(codes), 1.0 / dacs.largest_input(self.spec.dac))
-        held = Conductances.program(self, stored_digits(self, codes), key, now_s) if _resistive(self) else None
-        ranges_of = None if ranges is None else (ranges,) * len(codes)
-        return Crossbar(self, codes, scale, now_s, step, ranges_of, held=held)
+        held: Conductances | PulsedStates | None = None
+        if isinstance(self.spec.cell, ResistiveCell):
+            held = Conductances.program(self, stored_digits(self, codes), key, now_s)
+        elif isinstance(self.spec.cell, PulsedCell):
+            device = self.spec.cell.device
+            asked = np.clip(weights / weight_unit(self, scale)[:, None, None], device.w_min, device.w_max)
+            held = PulsedStates.program(self, asked, key)
+            codes = held.codes(self)
+        step = np.full(len(scale), 1.0 / dacs.largest_input(self.spec.dac))
+        back = None
+        if self.transposed is not None and self.spec.transpose is not None:
+            back = Transposed.by_design(self.transposed, self.spec.transpose, len(scale))
+        return Crossbar(self, codes, scale, now_s, step, ranges_by_design(self.plan, len(scale)), held=held, back=back)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -61,8 +77,11 @@ class Crossbar:
 
     An ensemble whose members hold the same weights keeps them once; so `scale`, `input_step` and `ranges`, one each.
     `ranges` is None where the ADC's ranges await a calibration; `trimmed` (2, members, tiles, columns) is what is taken
-    off the codes, None where they are read as they are. `held` is what resistive cells hold, None of other cells, which
-    the codes tell. `gain` (1 or members, 1 or cols) multiplies the outputs to undo drift, None where nothing is undone.
+    off the codes, None where they are read as they are. `held` is what resistive or pulsed cells hold, None of other
+    cells, which the codes tell; of pulsed ones the codes are those nearest to the states. `gain` (1 or members, 1 or
+    cols) multiplies the outputs to undo drift, None where nothing is undone. `counts` are of writes, None before any.
+    `back` holds the settings of the transposed read, None where there is none; `transferred` what arrived through the
+    wires before the last write, None where nobody asked.
     """
 
     die: Die
@@ -72,8 +91,11 @@ class Crossbar:
     input_step: Array
     ranges: tuple[Ranges, ...] | None
     trimmed: Array | None = None
-    held: Conductances | None = None
+    held: Conductances | PulsedStates | None = None
     gain: Array | None = None
+    counts: Counts | None = None
+    back: Transposed | None = None
+    transferred: Transferred | None = None
 
     def __repr__(self) -> str:
         return f"Crossbar({self.die!r}, {'not calibrated' if self.ranges is None else 'ready to be read'})"
@@ -82,28 +104,55 @@ class Crossbar:
     def written(self) -> Array:
         """The weights last written, (rows, cols): codes times scale, whatever the cells make of them.
 
-        Of an ensemble whose members were written apart: (members, rows, cols).
+        Of an ensemble whose members were written apart: (members, rows, cols). Raises CapabilityError for pulsed
+        devices after a write: nobody knows how far pulses took them.
         """
         weights = self.codes * self.scale[:, None, None]
+        if isinstance(self.held, PulsedStates):
+            if self.held.asked is None:
+                remedy = "read the array by mvm, or keep the weights in digital (mixed precision does)"
+                raise CapabilityError.of("written", "nobody knows what pulses have written", remedy=remedy)
+            weights = self.held.asked * weight_unit(self.die, self.scale)[:, None, None]
         return np.asarray(weights[0] if len(weights) == 1 else weights)
 
-    def write(self, delta: Array, rng: np.random.Generator, *, now_s: float = 0.0) -> Crossbar:
-        """Add delta (rows, cols) to the weights: the sums are rounded to the nearest code and clip at the largest.
+    @property
+    def wear(self) -> Wear:
+        """How often cells and weights were written since programming, and what pulses have cost."""
+        counts = self.counts or no_writes(self.die.spec.array, self.codes, pulsed=isinstance(self.held, PulsedStates))
+        return counts.wear(self.die.spec.cell, self.die.members)
 
-        Cells, scale, input step and ranges stay. An ensemble takes (members, rows, cols) as well. `rng` is what write
-        errors are drawn from, of the cells whose digit changes; an SRAM write has none. Raises SpecError for a delta of
-        another shape or not finite, or a time before the last write.
+    def write(self, update: Array | Update, rng: np.random.Generator, *, now_s: float = 0.0) -> Crossbar:
+        """Add an update to the weights: a matrix (rows, cols), plain or Dense, or Outer(x, delta).
+
+        The sums are rounded to the nearest code and clip at the largest. Pulsed devices take factors as stochastic
+        pulse trains, which make their product on average, and a matrix as the nearest number of pulses to each device.
+        Cells, scale, input step and ranges stay. An ensemble takes updates of every member as well. `rng` is what write
+        errors are drawn from, of the cells whose digit changes, and pulses; an SRAM write has none. Raises SpecError
+        for an update of another shape or not finite, or a time before the last write.
         """
         key = _write_key(self.die, rng)
         self._check_time(now_s)
-        delta = _finite(delta, _weight_shapes(self.die), "delta").reshape(-1, *self.die.shape)
-        scale = self.scale[:, None, None]
-        codes = quantise_weights(self.codes * scale + delta, scale, self.die.spec.array.weight_bits)
-        held = self.held and self.held.rewrite(self.die, stored_digits(self.die, codes), key, now_s)
-        return dataclasses.replace(self, codes=codes, written_s=now_s, held=held, gain=None)
+        die, scale = self.die, self.scale[:, None, None]
+        held: Conductances | PulsedStates | None
+        if isinstance(self.held, PulsedStates):
+            of_die = die.shape, die.members
+            added = checked_outer(update, *of_die) if isinstance(update, Outer) else checked_dense(update, *of_die)
+            held, counts = self.held.write(die, added, weight_unit(die, self.scale), key)
+            codes = held.codes(die)
+        else:
+            delta = checked_dense(update, die.shape, die.members)
+            codes = quantise_weights(self.codes * scale + delta, scale, die.spec.array.weight_bits)
+            held = self.held and self.held.rewrite(die, stored_digits(die, codes), key, now_s)
+            counts = digit_writes(die.spec.array, self.codes, codes)
+        counts = counts if self.counts is None else self.counts.added(counts)
+        changed = dataclasses.replace(self, codes=codes, written_s=now_s, held=held, counts=counts)
+        return dataclasses.replace(changed, gain=None, transferred=self._transferred)
 
     def on_die(self, die: Die) -> Crossbar:
-        """The same codes, input step and ranges on another die of the same design, or on an ensemble of them."""
+        """The same codes, input step and ranges on another die of the same design, or on an ensemble of them.
+
+        Pulsed devices are programmed to the same states there.
+        """
         if die.shape != self.die.shape or die.spec != self.die.spec:
             raise SpecError.of(
                 "die",
@@ -112,8 +161,15 @@ class Crossbar:
             )
         if len(self.codes) not in (1, len(die.currents)):
             raise SpecError.of("die", f"must be an ensemble of {len(self.codes)}", given=f"{len(die.currents)} members")
-        held = self.held and self.held.on_die(die, self.written_s)
-        return dataclasses.replace(self, die=die, trimmed=None, held=held, gain=None)
+        codes, held = self.codes, self.held
+        if isinstance(held, PulsedStates):
+            held = held.on_die(die)
+            codes = held.codes(die)
+        elif held is not None:
+            held = held.on_die(die, self.written_s)
+        back = None if self.back is None or die.transposed is None else self.back.on(die.transposed)
+        fresh = dataclasses.replace(self, trimmed=None, gain=None, counts=None, transferred=None)
+        return dataclasses.replace(fresh, die=die, codes=codes, held=held, back=back)
 
     def calibrate(self, x: Array) -> Crossbar:
         """Choose the input step, and the ADC ranges where they are not fixed, on samples x (samples, rows).
@@ -123,22 +179,28 @@ class Crossbar:
         Raises SpecError for samples that no read would take.
         """
         dac = self.die.spec.dac
-        x = self._samples(x)
-        if x.size == 0:
-            raise SpecError.of("x", "a calibration needs at least one sample", given=f"shape {x.shape}")
-        dacs.refuse_not_finite(x)  # ahead of the step that they would make
-        samples = x if len(x) == 1 or len(self.codes) > 1 else x.reshape(1, -1, x.shape[-1])
+        samples = self._pooled(self._samples(x), "x")
+        dacs.refuse_not_finite(samples)  # ahead of the step that they would make
         steps = np.array([dacs.input_step(dac, one) for one in samples])
         crossbar = dataclasses.replace(self, input_step=steps, trimmed=None)
         inputs = [dacs.input_codes(dac, one, step) for one, step in zip(samples, steps, strict=True)]
-        if self.ranges is None or getattr(self.die.spec.adc, "range", "given") not in ("full", "given"):
-            columns = column_codes(self.die.plan.tiling, self.codes)
-            count = max(len(columns), len(inputs))
-            ranges = [
-                choose_ranges(self.die.plan, columns[m % len(columns)], inputs[m % len(inputs)]) for m in range(count)
-            ]
-            crossbar = dataclasses.replace(crossbar, ranges=tuple(ranges))
+        if self.ranges is None or needs_samples(self.die.spec.adc):
+            ranges = chosen_ranges(self.die.plan, column_codes(self.die.plan.tiling, self.codes), inputs)
+            crossbar = dataclasses.replace(crossbar, ranges=ranges)
         return crossbar
+
+    def calibrate_t(self, e: Array) -> Crossbar:
+        """Choose what the transposed read needs, on errors e (samples, cols): its ADC ranges, and its input step.
+
+        As `calibrate` does for the read forward, which stays as it is. Where ranges are fixed and the step is that of
+        each read there is nothing to choose. Raises CapabilityError where there is no transposed read.
+        """
+        back = self._transposed().calibrate(self.codes, self._pooled(self._errors(e), "e"))
+        changed = dataclasses.replace(self, back=back)
+        # the cells are as they were, and what was made of them
+        kept = {"_cells", "_met", "_turned"} if back.ranges is self._transposed().ranges else {"_cells", "_met"}
+        vars(changed).update({name: vars(self)[name] for name in kept & vars(self).keys()})
+        return changed
 
     def diagnosis(self, x: Array) -> Diagnosis:
         """What the ADC ranges make of samples x (samples, rows) on the nominal die: clipping, codes used, bits.
@@ -165,11 +227,30 @@ class Crossbar:
         self._check_time(now_s)
         samples, keys = self._samples(x), self._keys(rng)
         codes = self._input_codes(samples)
+        _refuse_uncalibrated("adc", self.die.spec.adc, self.ranges)
         product = self._at(now_s, keys).read(codes, self.scale * self.input_step, keys)
         if self.gain is not None:
             product *= self.gain[:, None]
         outer = np.shape(x)[:-1] if self.die.members is None else product.shape[:2]
         return product.reshape(*outer, self.die.shape[1])
+
+    def mvm_t(self, e: Array, rng: Generators, *, now_s: float = 0.0) -> Array:
+        """Read the array the other way: e (..., cols) -> (..., rows) float64, in units of weight x error.
+
+        Through the same cells and wires, and converters of its own. A gain that each column has for itself multiplies
+        the errors ahead of the read. Ensembles and refusals as in `mvm`; CapabilityError where the design has no
+        transposed read.
+        """
+        self._check_time(now_s)
+        back, keys = self._transposed(), self._keys(rng)
+        codes, steps = back.input_codes(self._errors(e))
+        _refuse_uncalibrated("transpose.adc", back.silicon.spec.adc, back.ranges)
+        product = self._met_by_errors(now_s, keys).read(codes, self.scale, keys)
+        product *= steps[:, :, None]
+        if self.gain is not None and self.gain.shape[1] == 1:
+            product *= self.gain[:, None]
+        outer = np.shape(e)[:-1] if self.die.members is None else product.shape[:2]
+        return product.reshape(*outer, self.die.shape[0])
 
     def compensate(
         self, probes: Array, at_write: Array, rng: Generators, *, now_s: float, per_column: bool = False
@@ -193,51 +274,86 @@ class Crossbar:
         codes that clip, stay; a converter whose codes do not follow the values is left as it is. Raises SpecError for
         fewer than 2 levels or 1 read, CapabilityError for ideal converters.
         """
-        if levels < 2 or reads < 1:
-            raise SpecError.of("levels", "a line needs at least 2 levels and 1 read", given=f"{levels}, {reads} reads")
-        keys, untrimmed = self._keys(rng), dataclasses.replace(self, trimmed=None)._programmed
-        adc = untrimmed.converters
-        if adc.max_code == 0:
-            raise CapabilityError.of("adc", "ideal converters have nothing to trim")
-        known = np.linspace(0.05, 0.95, levels) * adc.max_code
-        codes = mean_codes(known, untrimmed.of_columns("lo"), untrimmed.of_columns("lsb"), reads, adc, keys)
-        centred = known - known.mean()
-        gain = np.einsum("l,ltc->tc", centred, codes) / np.square(centred).sum()
-        offset = codes.mean(axis=0) - gain * known.mean()
-        still = gain < _LEAST_GAIN  # its codes do not follow the values: there is nothing to take off
-        gain[still], offset[still] = 1.0, 0.0
-        fitted = np.stack([gain, offset]).reshape(2, len(keys), -1, codes.shape[-1])
-        return dataclasses.replace(self, trimmed=fitted[:, :, :: self.die.plan.tiling.groups])
+        return dataclasses.replace(self, trimmed=fitted_lines(self._programmed, self._keys(rng), levels, reads))
+
+    def trim_t(self, rng: Generators, *, levels: int = 9, reads: int = 64) -> Crossbar:
+        """Trim the ADCs of the transposed read, as `trim` those of the read forward."""
+        back = self._transposed()
+        _refuse_uncalibrated("transpose.adc", back.silicon.spec.adc, back.ranges)
+        return dataclasses.replace(self, back=back.trim(self.codes, self._keys(rng), levels, reads))
 
     def _at(self, now_s: float, keys: Array) -> Programmed:
         """The cells as a call at `now_s` meets them."""
-        if self.held is None:
-            return self._programmed
+        if not isinstance(self.held, Conductances):
+            return self._cells
         if varies_by_call(self.die):
-            return dataclasses.replace(self._programmed, conducts=self.held.read(self.die, now_s, keys))
+            return dataclasses.replace(self._cells, conducts=self.held.read(self.die, now_s, keys))
         if now_s not in self._met:
+            conducts, before = self.held.read(self.die, now_s, None), self._transferred
             self._met.clear()  # of one time: a network is read many times at each
-            self._met[now_s] = dataclasses.replace(self._programmed, conducts=self.held.read(self.die, now_s, None))
+            self._met[now_s] = dataclasses.replace(self._cells, conducts=conducts, before=before)
         return self._met[now_s]
+
+    @property
+    def _transferred(self) -> Transferred | None:
+        """What arrived through the wires at the last read: the next one may be little else."""
+        return next(
+            (vars(met)["transferred"] for met in self._met.values() if "transferred" in vars(met)), self.transferred
+        )
 
     @cached_property
     def _met(self) -> dict[float, Programmed]:
         return {}
 
-    def _samples(self, x: Array) -> Array:
-        """The inputs (1 or members, samples, rows), float32 or float64, of x (..., rows)."""
-        rows, members = self.die.shape[0], self.die.members
+    def _met_by_errors(self, now_s: float, keys: Array) -> Programmed:
+        """The cells as a transposed call at `now_s` meets them."""
+        met = self._at(now_s, keys)
+        turned = next((turned for forward, turned in self._turned if forward is met), None)
+        if turned is None:
+            turned = self._transposed().programmed(met)
+            self._turned[:] = [(met, turned)]
+        return turned
+
+    @cached_property
+    def _turned(self) -> list[tuple[Programmed, Programmed]]:
+        """What the last transposed call met, as `_at` gives it and in the order of rows."""
+        return []
+
+    def _transposed(self) -> Transposed:
+        if self.back is None:
+            raise CapabilityError.of(
+                "transpose",
+                "the design has no transposed read",
+                remedy="add [transpose.dac], with signed = true, and [transpose.adc] to the chip",
+            )
+        return self.back
+
+    def _errors(self, e: Array) -> Array:
+        """The errors (1 or members, samples, cols) of e (..., cols), times the gain where each column has its own."""
+        errors = self._samples(e, "e", 1)
+        dacs.refuse_not_finite(errors, "e")  # ahead of the steps that they would make
+        return errors if self.gain is None or self.gain.shape[1] == 1 else errors * self.gain[:, None]
+
+    def _pooled(self, samples: Array, name: str) -> Array:
+        """Samples for a calibration, one set for each set of weights where there are several."""
+        if samples.size == 0:
+            raise SpecError.of(name, "a calibration needs at least one sample", given=f"shape {samples.shape}")
+        return samples if len(samples) == 1 or len(self.codes) > 1 else samples.reshape(1, -1, samples.shape[-1])
+
+    def _samples(self, x: Array, name: str = "x", axis: int = 0) -> Array:
+        """The inputs (1 or members, samples, rows), float32 or float64, of x (..., rows); of axis 1: cols."""
+        rows, members = self.die.shape[axis], self.die.members
         samples = np.asarray(x)
         samples = samples if samples.dtype == np.float32 else samples.astype(np.float64)
         if samples.ndim == 0 or samples.shape[-1] != rows:
-            raise SpecError.of("x", f"must have {rows} inputs on its last axis", given=f"shape {samples.shape}")
+            raise SpecError.of(name, f"must have {rows} inputs on its last axis", given=f"shape {samples.shape}")
         if members is None:
             return samples.reshape(1, -1, rows)
         if samples.ndim == 2:
             return samples[None]
         if samples.ndim != 3 or len(samples) != members:
             allowed = f"an ensemble takes (samples, {rows}) or ({members}, samples, {rows})"
-            raise SpecError.of("x", allowed, given=f"shape {samples.shape}")
+            raise SpecError.of(name, allowed, given=f"shape {samples.shape}")
         return samples
 
     def _input_codes(self, samples: Array) -> Array:
@@ -247,16 +363,15 @@ class Crossbar:
         found = [dacs.input_codes(dac, samples[m % len(samples)], steps[m % len(steps)]) for m in range(count)]
         return found[0][None] if count == 1 else np.stack(found)
 
-    @cached_property
+    @property
     def _programmed(self) -> Programmed:
-        if self.ranges is None:
-            raise CapabilityError.of(
-                "adc.range",
-                "the ranges must be calibrated before the first read",
-                given=f'"{getattr(self.die.spec.adc, "range", "")}"',
-                remedy='call calibrate with samples (range = "full" or "given" needs none for its ADCs)',
-            )
-        return Programmed(self.die, self.codes, self.ranges, self.trimmed)
+        _refuse_uncalibrated("adc", self.die.spec.adc, self.ranges)
+        return self._cells
+
+    @cached_property
+    def _cells(self) -> Programmed:
+        conducts = self.held.read(self.die) if isinstance(self.held, PulsedStates) else None
+        return Programmed(self.die, self.codes, self.ranges or (), self.trimmed, conducts)
 
     def _keys(self, rng: Generators) -> Array:
         """A key a member."""
@@ -275,26 +390,17 @@ class Crossbar:
             raise SpecError.of("now_s", f"must not lie before the last write, at {self.written_s} s", given=str(now_s))
 
 
-def _resistive(die: Die) -> bool:
-    return isinstance(die.spec.cell, ResistiveCell)
+def _refuse_uncalibrated(name: str, adc: ADC, ranges: tuple[Ranges, ...] | None) -> None:
+    if ranges is None:
+        call = "calibrate" if name == "adc" else "calibrate_t"
+        raise CapabilityError.of(
+            f"{name}.range",
+            "the ranges must be calibrated before the first read",
+            given=f'"{getattr(adc, "range", "")}"',
+            remedy=f'call {call} with samples (range = "full" or "given" needs none for its ADCs)',
+        )
 
 
 def _write_key(die: Die, rng: np.random.Generator) -> int:
     """The key of a write; nothing is drawn where writes have no error."""
-    return draw_key(rng) if _resistive(die) else 0
-
-
-def _weight_shapes(die: Die) -> tuple[tuple[int, ...], ...]:
-    return (die.shape,) if die.members is None else (die.shape, (die.members, *die.shape))
-
-
-def _finite(values: Array, shapes: Sequence[tuple[int, ...]], name: str) -> Array:
-    values = np.asarray(values, dtype=np.float64)
-    if values.shape not in shapes:
-        allowed = "must have shape " + " or ".join(str(shape) for shape in shapes)
-        raise SpecError.of(name, allowed, given=f"shape {values.shape}")
-    if not np.isfinite(values).all():
-        raise SpecError.of(
-            name, "must be finite", given=f"{int((~np.isfinite(values)).sum())} of {values.size} values infinite or nan"
-        )
-    return values
+    return draw_key(rng) if isinstance(die.spec.cell, ResistiveCell | PulsedCell) else 0

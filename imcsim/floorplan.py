@@ -36,6 +36,11 @@ class Floorplan:
         return self.spec.array.subtraction == "analog"
 
     @property
+    def shares_bit_lines(self) -> bool:
+        """Whether the pair of a weight is one bit line."""
+        return self.spec.wires is not None and self.spec.wires.pairs == "shared_bit_line"
+
+    @property
     def converted(self) -> int:
         """The polarities that are converted."""
         return 1 if self.subtracts else self.layout.polarities

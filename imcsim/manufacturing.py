@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from imcsim import cells
+from imcsim.cells import pulsed
 from imcsim.cells.read_noise import traps
 from imcsim.cells.resistive import stuck_cells
 from imcsim.converters import adc as adcs
@@ -18,10 +19,16 @@ from imcsim.errors import SpecError
 from imcsim.floorplan import Floorplan, floorplan
 from imcsim.kernels import frozen
 from imcsim.kernels.frozen import frozen_normals
+from imcsim.kernels.pulse import Devices
 from imcsim.places import cell_normals, place_normals
+from imcsim.pulses import weight_normals
+from imcsim.rng import child, draw_key
+from imcsim.silicon import Silicon
 from imcsim.specs.cells import StoredBitCell
 from imcsim.specs.chip import ChipSpec
+from imcsim.specs.pulsed import PulsedCell
 from imcsim.specs.resistive import ResistiveCell
+from imcsim.transposed import in_order_of_rows
 
 Array = np.ndarray[Any, Any]
 
@@ -41,17 +48,48 @@ def manufacture(spec: ChipSpec, shape: tuple[int, int], key: int | Sequence[int]
     plan = floorplan(spec, shape)
     members = len(keys) if isinstance(key, Sequence | np.ndarray) else None
     drawn = _Frozen(plan, [np.uint64(one) for one in keys])
-    silicon = drawn.currents(), drawn.lost_bits(), drawn.adc(), drawn.dac()
-    return Die(plan, members, plan.column, *silicon, tuple(drawn.keys), drawn.stuck(), drawn.trapped())
+    currents = drawn.currents()
+    silicon = currents, drawn.lost_bits(), drawn.adc(), drawn.dac()
+    of_cells = drawn.stuck(), drawn.trapped(), drawn.devices()
+    back = _transposed(plan, members, currents, drawn.keys)
+    return Die(plan, members, plan.column, *silicon, tuple(drawn.keys), *of_cells, back)
 
 
 def nominal_die(spec: ChipSpec, shape: tuple[int, int]) -> Die:
-    """The die as designed: quantisation, leakage, droop and swing, but no mismatch and no noise."""
+    """The die as designed: quantisation, leakage, droop and swing, but no mismatch and no noise.
+
+    Pulse trains are stochastic by design: they are drawn here, too.
+    """
     plan = floorplan(spec, shape)
     tiling, layout = plan.tiling, plan.layout
     currents = np.ones((1, tiling.tiles, tiling.used, layout.polarities, layout.slices, tiling.columns), np.float32)
     errors = adcs.no_errors(spec.adc, 1, tiling.tiles, len(plan.slice_of))
-    return Die(plan, None, plan.column.noiseless(), currents, None, errors, None)
+    devices = None
+    if isinstance(spec.cell, PulsedCell):
+        made = pulsed.manufactured(spec.cell.device, lambda _: np.zeros((1, *plan.shape), np.float32))
+        devices = made._replace(cycle_sigma=0.0)
+    back = _transposed(plan, None, currents, None)
+    return Die(plan, None, plan.column.noiseless(), currents, None, errors, None, devices=devices, transposed=back)
+
+
+def _transposed(
+    plan: Floorplan, members: int | None, currents: Array, keys: Sequence[np.uint64] | None
+) -> Silicon | None:
+    """The same cells in the order of the transposed read, and its converters, on the nominal die without errors.
+
+    What cells hold, bits that are lost and devices that are stuck included, is told by the forward side.
+    """
+    spec = plan.spec.transposed
+    if spec is None:
+        return None
+    back = floorplan(spec, plan.shape[::-1])
+    cells_of = in_order_of_rows(plan, currents, 1.0)
+    if keys is None:
+        errors = adcs.no_errors(spec.adc, 1, back.tiling.tiles, len(back.slice_of))
+        return Silicon(back, members, back.column.noiseless(), cells_of, None, errors, None)
+    own = [np.uint64(draw_key(child(int(key), "transpose"))) for key in keys]
+    drawn = _Frozen(back, own)
+    return Silicon(back, members, back.column, cells_of, None, drawn.adc(), drawn.dac(), tuple(keys))
 
 
 _ADC_SOURCES = {
@@ -93,6 +131,12 @@ class _Frozen:
         if not isinstance(cell, ResistiveCell) or cell.telegraph_noise is None:
             return None
         return traps(cell, cell_normals(self.plan, self.keys, frozen.CELL_TRAP))
+
+    def devices(self) -> Devices | None:
+        cell = self.spec.cell
+        if not isinstance(cell, PulsedCell):
+            return None
+        return pulsed.manufactured(cell.device, lambda source: weight_normals(self.plan, self.keys, source))
 
     def adc(self) -> adcs.Errors:
         def normals(source: str, n: int) -> Array:

@@ -8,7 +8,7 @@ import math
 import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import matplotlib as mpl
 import numpy as np
@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 
 from imcsim.study.statistics import Interval
 from imcsim.study.store import write_atomic
-from imcsim.study.summary import Row, Summary
+from imcsim.study.summary import BEYOND, Row, Summary
 from imcsim.study.table import StudyTable
+from imcsim.x_axis import is_ordered, positions, scale, sidesteps, stands_apart, text
 
 Floats = NDArray[np.float64]
 Draw = Callable[[Summary, Axes], Axes]
@@ -48,6 +49,7 @@ STYLE: dict[Any, Any] = {
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<")
 GREY = "0.35"
+DASHES = (0, (2.5, 1.5))  # of what is extrapolated; shorter than those of float
 
 # A cell of the heat map counts as near the float accuracy down to one percentage point below it.
 NEAR = 0.01
@@ -69,6 +71,11 @@ WORDS = {
     "chip.dac": "input converter",
     "chip.dac.bits": "input bits",
     "network.hidden": "hidden layers",
+    "chip.array.cols": "columns of an array",
+    "chip.wires.r_col_ohm": "resistance of a bit-line segment (ohm)",
+    "chip.wires.r_row_ohm": "resistance of a word-line segment (ohm)",
+    "read.compensation": "drift compensation",
+    "read.now_s": "time after programming",
     "training.epochs": "epochs",
 }
 
@@ -77,19 +84,30 @@ def accuracy_vs_bits(summary: Summary, ax: Axes) -> Axes:
     """Accuracy in % against the plot's x, a line for each value of its series: means, 95 % intervals, replicates."""
     x, series = _x_and_series(summary)
     lines = [summary] if series is None else [summary.at({series: value}) for value in summary.values(series)]
-    labels = ["on the chip"] if series is None else [_text(value) for value in summary.values(series)]
-    positions = _positions(summary.values(x))
-    places = dict(zip(summary.values(x), positions, strict=True))
+    labels = ["on the chip"] if series is None else [text(value, series) for value in summary.values(series)]
+    values = summary.values(x)
+    places = dict(zip(values, positions(values), strict=True))
+    apart = dict(zip(values, stands_apart(values), strict=True))
     linked = list(dict.fromkeys(path for line in lines for path in line.linked(x)))
+    twins = [path for path in linked if summary.are_equal(x, path)]
+    others = [path for path in linked if path not in twins]
     # where something else changes along with x, a line between two points would stand for nothing
-    joined = _is_ordered(summary.values(x)) and not linked
+    joined = is_ordered(values) and not others
+    beyond = any(row.extrapolated for row in summary.rows)
     with mpl.rc_context(STYLE):
         baseline = _float_baseline(ax, lines, [_along(line, x, places) for line in lines])
-        handles = [
-            _line(ax, line.rows, _along(line, x, places) + sidestep, place, joined=joined)
-            for place, (line, sidestep) in enumerate(zip(lines, _sidesteps(len(lines), positions), strict=True))
-        ]
-        _scale_axes(ax, summary, positions, x)
+        handles = []
+        for place, (line, (factor, step)) in enumerate(zip(lines, sidesteps(len(lines), values), strict=True)):
+            # every other one is hollow, a difference that survives a print in grey, unless hollow means something else
+            style = _Style(place, hollow=place % 2 == 1 and not beyond, joined=joined)
+            alone = np.array([apart[row.coordinates[x]] for row in line.rows])
+            handles.append(_line(ax, line.rows, factor * _along(line, x, places) + step, alone, style))
+        scale(ax, x, values)
+        ax.set(xlabel=_words(x), ylabel="accuracy (%)", ylim=_limits(summary))
+        ax.set_title(_title(summary), loc="left")
+        if beyond:
+            handles.append(Line2D([], [], color=GREY, linestyle=DASHES, marker="o", markerfacecolor="white"))
+            labels.append("extrapolated")
         handles, labels = [*handles, baseline], [*labels, _float_in_words(summary.rows)]
         chance = f"chance ({100 * summary.chance:.3g} %)"
         if _chance_is_near(summary):
@@ -99,8 +117,10 @@ def accuracy_vs_bits(summary: Summary, ax: Axes) -> Axes:
         _small_print(
             ax,
             _replicates_in_words(summary.rows),
-            "" if series is None else "Lines are shifted sideways to be told apart.",
-            f"Along x, these change, too: {', '.join(_words(path) for path in linked)}." if linked else "",
+            "Lines are shifted sideways to be told apart." if len(lines) > 1 else "",
+            f"Everywhere the same: {' and '.join(_words(path) for path in (x, *twins))}." if twins else "",
+            f"Along x, these change, too: {', '.join(_words(path) for path in others)}." if others else "",
+            f"Extrapolated: {BEYOND}." if beyond else "",
             "" if _chance_is_near(summary) else f"{chance.capitalize()} lies below this axis.",
         )
     return ax
@@ -122,12 +142,12 @@ def heat_map(summary: Summary, ax: Axes) -> Axes:
         ax.grid(visible=False)
         image = ax.imshow(accuracy, origin="lower", aspect="auto", cmap="cividis")
         for place, value in np.ndenumerate(accuracy):
-            text = "no value" if math.isnan(value) else f"{value:.{decimals}f}"
+            shown = "no value" if math.isnan(value) else f"{value:.{decimals}f}"
             on_dark = value < (low + high) / 2  # cells without a value are white
-            ax.text(place[1], place[0], text, ha="center", va="center", color="white" if on_dark else "black")
+            ax.text(place[1], place[0], shown, ha="center", va="center", color="white" if on_dark else "black")
         _border(ax, near)
-        ax.set_xticks(range(len(across)), [_text(value) for value in across])
-        ax.set_yticks(range(len(up)), [_text(value) for value in up])
+        ax.set_xticks(range(len(across)), [text(value, x) for value in across])
+        ax.set_yticks(range(len(up)), [text(value, series) for value in up])
         ax.set(xlabel=_words(x), ylabel=_words(series))
         ax.set_title(_title(summary), loc="left")
         ax.figure.colorbar(image, ax=ax, label="accuracy (%)")
@@ -151,14 +171,14 @@ def losses(summary: Summary, ax: Axes) -> Axes:
             ax.annotate(
                 f"{value:+.2f}", (edge, place), xytext=(5, 0), textcoords="offset points", va="center", fontsize=7
             )
-        ax.set_yticks(places, [textwrap.fill(_text(value), 26) for value in lost])
+        ax.set_yticks(places, [textwrap.fill(text(value, x), 26) for value in lost])
         ax.set_ylim(-0.6, len(lost) - 0.4)
         ax.margins(x=0.12)
-        ax.set_xlabel(f'accuracy lost against "{_text(first)}" (points)')
+        ax.set_xlabel(f'accuracy lost against "{text(first, x)}" (points)')
         ax.set_title(_title(summary), loc="left")
         ax.grid(visible=False, axis="y")
         reference = next(row for row in summary.rows if row.coordinates[x] == first)
-        level = f'"{_text(first)}": {100 * reference.accuracy.mean:.1f} %; {_float_in_words(summary.rows)}.'
+        level = f'"{text(first, x)}": {100 * reference.accuracy.mean:.1f} %; {_float_in_words(summary.rows)}.'
         methods = _methods(list(lost.values()))
         pairs = f"Differences of the same training on the same die: mean, 95 % interval ({methods})"
         _small_print(ax, level, f"{pairs}; {_count(summary.rows)}.", width=70)
@@ -167,14 +187,18 @@ def losses(summary: Summary, ax: Axes) -> Axes:
 
 def save(figure: Figure, stem: Path) -> list[Path]:
     """Write `figure` as stem.png (200 dpi), stem.svg and stem.pdf: whole, and the same bytes for the same figure."""
-    paths = []
-    with mpl.rc_context(STYLE):
-        for kind, undated in KINDS.items():
-            data = io.BytesIO()
-            figure.savefig(data, format=kind, dpi=200, metadata=undated)
-            paths.append(stem.with_name(f"{stem.name}.{kind}"))
-            write_atomic(paths[-1], data.getvalue())
+    paths = [stem.with_name(f"{stem.name}.{kind}") for kind in KINDS]
+    for path in paths:
+        save_as(figure, path)
     return paths
+
+
+def save_as(figure: Figure, path: Path) -> None:
+    """Write `figure` as `save` does, as the one of its kinds that the ending of `path` tells."""
+    data, kind = io.BytesIO(), path.suffix[1:]
+    with mpl.rc_context(STYLE):
+        figure.savefig(data, format=kind, dpi=200, metadata=KINDS[kind])
+    write_atomic(path, data.getvalue())
 
 
 def study_figures(table: StudyTable, folder: Path) -> list[Path]:
@@ -218,9 +242,9 @@ def _figures(table: StudyTable) -> Iterator[tuple[str, Draw, Summary]]:
         yield f"accuracy_vs_bits{suffix}", accuracy_vs_bits, part
         if series is None or len(part.rows) < len(part.values(x)) * len(part.values(series)):
             continue  # a map has no gaps
-        if part.linked(x, series):
+        if any(not part.are_equal(x, path) and not part.are_equal(series, path) for path in part.linked(x, series)):
             continue  # and nothing else that changes along its sides
-        if _is_ordered(part.values(x)) and _is_ordered(part.values(series)):
+        if is_ordered(part.values(x)) and is_ordered(part.values(series)):
             yield f"heat_map{suffix}", heat_map, part
 
 
@@ -259,26 +283,42 @@ def _x_and_series(summary: Summary) -> tuple[str, str | None]:
 # The lines of accuracy_vs_bits
 
 
-def _line(ax: Axes, rows: Sequence[Row], positions: Floats, place: int, *, joined: bool) -> Line2D:
-    """Means with bars, each replicate as a faint dot; returns what the legend shows of it."""
-    colour = COLOURS[place % len(COLOURS)]
-    for position, row in zip(positions, rows, strict=True):
+class _Style(NamedTuple):
+    """How a line is told from the others: its place among them; whether its markers are hollow, its points joined."""
+
+    place: int
+    hollow: bool
+    joined: bool
+
+
+def _line(ax: Axes, rows: Sequence[Row], at: Floats, apart: NDArray[np.bool_], style: _Style) -> Line2D:
+    """Means with bars, each replicate as a faint dot; returns what the legend shows of it.
+
+    What is extrapolated is dashed and hollow; points that stand `apart` are not joined.
+    """
+    colour = COLOURS[style.place % len(COLOURS)]
+    for position, row in zip(at, rows, strict=True):
         dots = 100 * np.array(row.replicates)
         ax.plot(np.full(len(dots), position), dots, ".", markersize=3, color=colour, alpha=0.35, markeredgewidth=0)
     mean, low, high = 100 * np.array([_level(row.accuracy) for row in rows]).T
-    ax.errorbar(positions, mean, yerr=(mean - low, high - mean), fmt="none", ecolor=colour, elinewidth=1, capsize=2.5)
-    (line,) = ax.plot(
-        positions,
-        mean,
-        linestyle="-" if joined else "none",
-        linewidth=1.3,
-        color=colour,
-        marker=MARKERS[place % len(MARKERS)],
-        markersize=5.5,
-        markeredgewidth=1.2,
-        # every other one is hollow: a difference that survives a print in grey
-        markerfacecolor="white" if place % 2 else colour,
-    )
+    ax.errorbar(at, mean, yerr=(mean - low, high - mean), fmt="none", ecolor=colour, elinewidth=1, capsize=2.5)
+    beyond = np.array([row.extrapolated > 0 for row in rows])
+    marks: dict[str, Any] = {"marker": MARKERS[style.place % len(MARKERS)], "markersize": 5.5, "markeredgewidth": 1.2}
+    full: dict[str, Any] = {
+        "color": colour,
+        "linewidth": 1.3,
+        **marks,
+        "markerfacecolor": "white" if style.hollow else colour,
+    }
+    joined = "-" if style.joined else "none"
+    (line,) = ax.plot(at, np.where(beyond | apart, np.nan, mean), linestyle=joined, **full)
+    if apart.any():
+        ax.plot(at, np.where(apart & ~beyond, mean, np.nan), linestyle="none", **full)
+    if beyond.any():
+        dashed = ~(apart[1:] | apart[:-1]) & (beyond[1:] | beyond[:-1]) & style.joined
+        for k in np.flatnonzero(dashed):
+            ax.plot(at[k : k + 2], mean[k : k + 2], color=colour, linestyle=DASHES, linewidth=1.3)
+        ax.plot(at, np.where(beyond, mean, np.nan), linestyle="none", **{**full, "markerfacecolor": "white"})
     return line
 
 
@@ -294,10 +334,10 @@ def _float_baseline(ax: Axes, lines: Sequence[Summary], along: Sequence[Floats])
         mean, low, high = (100 * value for value in levels.pop())
         ax.axhspan(low, high, color="0.5", alpha=0.2, linewidth=0)
         return ax.axhline(mean, color=GREY, linestyle="--", linewidth=1.2)
-    for colour, line, positions in zip(itertools.cycle(COLOURS), lines, along, strict=False):
+    for colour, line, at in zip(itertools.cycle(COLOURS), lines, along, strict=False):
         mean, low, high = 100 * np.array([_level(row.accuracy_float) for row in line.rows]).T
-        ax.fill_between(positions, low, high, color=colour, alpha=0.12, linewidth=0)
-        ax.plot(positions, mean, color=colour, linestyle="--", linewidth=1.2)
+        ax.fill_between(at, low, high, color=colour, alpha=0.12, linewidth=0)
+        ax.plot(at, mean, color=colour, linestyle="--", linewidth=1.2)
     return Line2D([], [], color=GREY, linestyle="--", linewidth=1.2)
 
 
@@ -326,30 +366,6 @@ def _legend(ax: Axes, handles: Sequence[Line2D], labels: Sequence[str], title: s
 
 
 # Its axes
-
-
-def _scale_axes(ax: Axes, summary: Summary, positions: Floats, x: str) -> None:
-    values = summary.values(x)
-    if not isinstance(values[0], float):
-        ax.set_xticks(positions, [textwrap.fill(_text(value), 18) for value in values])
-    ax.set(xlabel=_words(x), ylabel="accuracy (%)", ylim=_limits(summary))
-    ax.set_title(_title(summary), loc="left")
-
-
-def _positions(values: Sequence[Any]) -> Floats:
-    """Where the values stand on the x axis: numbers at themselves, texts side by side."""
-    return np.array(values if _is_ordered(values) else range(len(values)), dtype=np.float64)
-
-
-def _is_ordered(values: Sequence[Any]) -> bool:
-    return not isinstance(values[0], str)
-
-
-def _sidesteps(lines: int, positions: Floats) -> Floats:
-    """How far each line is shifted along x, so that bars of the same value stand side by side."""
-    gap = float(np.diff(np.sort(positions)).min()) if len(positions) > 1 else 1.0
-    steps = np.arange(lines, dtype=np.float64) - (lines - 1) / 2
-    return gap * min(0.09, 0.6 / lines) * steps
 
 
 def _limits(summary: Summary) -> tuple[float, float]:
@@ -401,12 +417,10 @@ def _words(path: str) -> str:
     return WORDS.get(path, path)
 
 
-def _text(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
-
-
 def _title(summary: Summary) -> str:
-    fixed = ", ".join(f"{_words(path)} = {_text(value)}" for path, value in summary.fixed.items() if value is not None)
+    fixed = ", ".join(
+        f"{_words(path)} = {text(value, path)}" for path, value in summary.fixed.items() if value is not None
+    )
     return "\n".join([summary.name, *textwrap.wrap(fixed, 70)])
 
 

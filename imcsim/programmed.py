@@ -18,11 +18,10 @@ from imcsim.kernels.recombine import shift_and_add
 from imcsim.mapping import cell_digits
 from imcsim.reads import Arrays, Cells, Circuit, ExactProduct, prepare
 from imcsim.silicon import Silicon
+from imcsim.solved import SolvedReads, solves
 from imcsim.specs.dac import IdealDAC
-from imcsim.specs.resistive import ResistiveCell
-from imcsim.specs.wires import ResistiveWires
 from imcsim.tiling import Tiling
-from imcsim.wires import transfer
+from imcsim.transferred import Arriving, Transferred, arriving, transferred
 
 Array = np.ndarray[Any, Any]
 
@@ -32,7 +31,9 @@ class Programmed:
     """Weight codes (1 or members, rows, cols) on silicon, read through converters of these ranges (1 or members).
 
     `trimmed` (2, members, tiles, columns): gain and offset that are taken off the codes of each converter, or None.
-    `conducts` is what every cell conducts, in digits, where that is not told by the codes.
+    `conducts` is what every cell conducts, in digits, where that is not told by the codes. `arrives` is what of it
+    arrives through wires, where that is known; `before` what arrived of the cells earlier, from which what arrives now
+    may be had by a correction; None: of nothing.
     """
 
     silicon: Silicon
@@ -40,6 +41,8 @@ class Programmed:
     ranges: tuple[Ranges, ...]
     trimmed: Array | None
     conducts: Array | None = None
+    arrives: Arriving | None = None
+    before: Transferred | None = None
 
     def read(self, inputs: Array, unit: Array, keys: Array) -> Array:
         """Read input codes (1 or members, samples, rows) -> (members, samples, cols) float64.
@@ -57,9 +60,11 @@ class Programmed:
     def exact(self) -> ExactProduct | None:
         """The product itself, where cells and rows are ideal and no conversion loses anything; else None."""
         silicon, spec, plan = self.silicon, self.silicon.spec, self.silicon.plan
-        ideal = spec.wires is None and silicon.column == Column() and silicon.lost is None and silicon.dac is None
-        ideal = ideal and (self.conducts is None or np.array_equal(self.conducts, self._of_codes()))
+        ideal = spec.wires is None and self.arrives is None and not solves(spec)
+        ideal = ideal and silicon.column == Column() and silicon.lost is None and silicon.dac is None
         if not ideal or isinstance(spec.dac, IdealDAC) or cells.off_state(spec.cell) or self.trimmed is not None:
+            return None
+        if self.conducts is not None and not np.array_equal(self.conducts, self._of_codes()):
             return None
         largest, signed = plan.largest_values.tolist(), plan.signed_values
         if not (silicon.currents == 1).all() or not adcs.lossless(spec.adc, self.ranges, silicon.adc, largest, signed):
@@ -70,13 +75,15 @@ class Programmed:
     def arrays(self) -> Arrays:
         """The cells as programmed: a digit conducts its share of the cell's frozen current."""
         silicon, plan, spec = self.silicon, self.silicon.plan, self.silicon.spec
-        digits = self._of_codes() if self.conducts is None else self.conducts
-        arriving = digits if spec.wires is None else self._through(spec.wires, digits)
-        states = self._by_read(arriving * silicon.currents, np.subtract)
+        circuit = Circuit(self._columns(), self.converters, self._row_errors())
+        digits = self.digits
+        if solves(spec):
+            return SolvedReads(plan, digits, self._noises(digits), circuit, self._pair)
+        arriving = self.arriving or Arriving(digits, self._noises(digits))
+        states = self._by_read(arriving.states * silicon.currents, np.subtract)
         variances = np.zeros((1, 1, 1, 1, 1), np.float32)
-        if silicon.column.cell_variance > 0:
-            of_cells = cells.digit_variances(spec.cell, digits, silicon.currents, plan.layout.top[:, None])
-            variances = self._by_read(of_cells, np.add)
+        if arriving.variances is not None:
+            variances = self._by_read(arriving.variances, np.add)
         sigma, most = cells.mismatch_sigma_rel(spec.cell), float(plan.largest_sums.max())
         # what jitter adds is as the square of a current, 1 + sigma^2 on average
         most_variance = most * float((plan.layout.top + plan.off_digit).max()) * (1 + sigma**2)
@@ -84,7 +91,32 @@ class Programmed:
         # add, whose error is the same in every row
         resolution = min([sigma / 8, *(off / 256 for off in plan.off_digit if off > 0)])
         programmed = Cells(states, variances, most, most_variance, resolution)
-        return prepare(spec.dac, programmed, Circuit(self._columns(), self.converters, self._row_errors()))
+        return prepare(spec.dac, programmed, circuit)
+
+    @property
+    def digits(self) -> Array:
+        """What every cell conducts, in digits: (1 or members, tiles, rows, polarities, slices, physical columns)."""
+        return self._of_codes() if self.conducts is None else self.conducts
+
+    @cached_property
+    def arriving(self) -> Arriving | None:
+        """What of the digits and their noise arrives through wires; None where they do not resist."""
+        if self.arrives is not None or self.silicon.spec.wires is None:
+            return self.arrives
+        digits = self.digits
+        return arriving(self.silicon.plan, digits, self.transferred, self._noises(digits))
+
+    @cached_property
+    def transferred(self) -> Transferred:
+        """The transfer matrices of arrays whose wires resist."""
+        return transferred(self.silicon.plan, self.digits, self.before)
+
+    def _noises(self, digits: Array) -> Array | None:
+        """The variances of reads of cells that conduct `digits`, in squares of them; None where they are not noisy."""
+        silicon, top = self.silicon, self.silicon.plan.layout.top[:, None]
+        if silicon.column.cell_variance == 0:
+            return None
+        return cells.digit_variances(silicon.spec.cell, digits, silicon.currents, top)
 
     @cached_property
     def converters(self) -> Converters:
@@ -98,7 +130,7 @@ class Programmed:
         return np.array([getattr(ranges, name) for ranges in self.ranges])[:, self.silicon.plan.slice_of]
 
     def _of_codes(self) -> Array:
-        """What every cell conducts, in digits: (1 or members, tiles, rows, polarities, slices, physical columns)."""
+        """What cells of these codes conduct, in digits, lost bits included."""
         silicon, plan = self.silicon, self.silicon.plan
         stored = stored_digits(silicon, self.codes)
         if silicon.lost is not None:
@@ -106,29 +138,13 @@ class Programmed:
             stored = np.where(lost, held * plan.layout.top.astype(np.uint8)[:, None], stored)
         return stored.astype(np.float32) + plan.off_digit.astype(np.float32)[:, None]
 
-    def _through(self, wires: ResistiveWires, digits: Array) -> Array:
-        """What arrives through the wires of cells that conduct `digits`, in digits of the same shape.
-
-        The cells that a weight matrix uses load the lines of their array, and no others.
-        """
-        plan, cell = self.silicon.plan, self.silicon.spec.cell
-        assert isinstance(cell, ResistiveCell)  # others have no such wires
-        unit_S = cell.span / plan.layout.top[:, None]
-        ordered = (0, 1, 4, 3, 2, 5)  # (members, tiles, slices, polarities, rows, columns), and back
-        g_S = np.transpose(np.asarray(digits * unit_S, np.float64), ordered)
-        arriving = np.empty_like(g_S)
-        for array in range(plan.tiling.arrays):
-            of_array = plan.tiling.array_of == array
-            arriving[..., of_array] = transfer(wires, np.ascontiguousarray(g_S[..., of_array]))
-        return np.asarray(np.transpose(arriving, ordered) / unit_S, np.float32)
-
     def _by_read(self, values: Array, joined: np.ufunc) -> Array:
         """Values of cells (members, tiles, rows, polarities, ...) -> (members, reads, rows, pair, columns).
 
-        A pair of linear columns is one column, `joined` of the two.
+        A pair that is one column is `joined`: of linear ones, or on one bit line.
         """
         plan = self.silicon.plan
-        if plan.subtracts and self.silicon.column.linear:
+        if plan.subtracts and self._pair == 1:
             values = joined(values[:, :, :, :1], values[:, :, :, 1:])
         ordered = plan.tiling.read_rows(values, 1)
         return ordered.reshape(*ordered.shape[:3], self._pair, -1)
@@ -136,7 +152,8 @@ class Programmed:
     @property
     def _pair(self) -> int:
         """Columns that are subtracted ahead of a converter, and cannot be taken for one."""
-        return 2 if self.silicon.plan.subtracts and not self.silicon.column.linear else 1
+        plan = self.silicon.plan
+        return 2 if plan.subtracts and not (self.silicon.column.linear or plan.shares_bit_lines) else 1
 
     def _columns(self) -> Column:
         """The analog column of every physical column, in MAC units: arrays (pair x columns,)."""

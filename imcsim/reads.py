@@ -102,7 +102,7 @@ class _TableReads:
         self._states = _fixed_point(cells.states, cells.bound, cells.resolution)
         self._variances = _fixed_point(cells.variances, cells.variance_bound, VARIANCE_RESOLUTION)
         columns = self._states.states.shape[2] // self._pair
-        self._column, self._adc = _padded(circuit.column, circuit.adc, self._pair, columns - self._columns)
+        self._column, self._adc = padded(circuit.column, circuit.adc, self._pair, columns - self._columns)
         count = self._reads * np.abs(driven.weights).sum()
         self._rounds = _rounds(self._column, self._adc, self._accumulate, self._pair, count)
 
@@ -160,7 +160,7 @@ class _ProductReads:
         self._states, self._variances = (_chunked(values, self._dtype) for values in (cells.states, cells.variances))
         chunks, _, width = self._states.shape[1:]
         more = chunks // self._pair * width - self._columns
-        self._column, self._adc = _padded(circuit.column, circuit.adc, self._pair, more)
+        self._column, self._adc = padded(circuit.column, circuit.adc, self._pair, more)
         self._levels, self._noise_lsb = np.zeros((0, 0, 0), np.float32), 0.0
         if (rows := circuit.rows) is not None:
             self._levels, self._noise_lsb = rows.levels.reshape(members, -1, rows.levels.shape[-1]), rows.noise_lsb
@@ -202,7 +202,7 @@ def _rounds(column: Column, adc: Converters, accumulate: bool, pair: int, count:
     return column.linear and rounded and not accumulate and pair == 1
 
 
-def _padded(column: Column, adc: Converters, pair: int, more: int) -> tuple[Column, Converters]:
+def padded(column: Column, adc: Converters, pair: int, more: int) -> tuple[Column, Converters]:
     """Column and converters for `more` columns, which nothing reads."""
 
     def wide(values: Array) -> Array:

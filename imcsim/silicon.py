@@ -11,6 +11,8 @@ from imcsim.converters.adc import Errors
 from imcsim.converters.dac import RowErrors
 from imcsim.floorplan import Floorplan
 from imcsim.kernels.column import Column
+from imcsim.kernels.pulse import Devices
+from imcsim.rng import child
 from imcsim.specs.chip import ChipSpec
 
 Array = np.ndarray[Any, Any]
@@ -24,7 +26,9 @@ class Silicon:
     for a nominal cell. `lost` says which cells lose their bit and what they hold instead, None where none can; `adc`
     and `dac` hold the errors of the converters. `column` is the analog column in units of a driven on-cell. `keys` are
     those of the dies, None on the nominal one. Of resistive cells, `stuck` says which are and at what conductance (S),
-    `trapped` which have a trap.
+    `trapped` which have a trap; `devices` are those of pulsed cells, (members, rows, cols) of the weights. `transposed`
+    is the silicon of the transposed read, None where there is none: the same cells in its order, and converters of its
+    own.
     """
 
     plan: Floorplan
@@ -37,6 +41,8 @@ class Silicon:
     keys: tuple[np.uint64, ...] | None = None
     stuck: tuple[Array, Array] | None = None
     trapped: Array | None = None
+    devices: Devices | None = None
+    transposed: Silicon | None = None
 
     def __repr__(self) -> str:
         many = "" if self.members is None else f", {self.members} members"
@@ -49,3 +55,9 @@ class Silicon:
     @property
     def shape(self) -> tuple[int, int]:
         return self.plan.shape
+
+    def write_keys(self, key: int) -> list[np.uint64]:
+        """The keys of a write, of each member its own, so that its bits are the same in any company."""
+        if self.keys is None:
+            return [np.uint64(key)]
+        return [np.uint64(child(int(die), "write", key).bit_generator.random_raw()) for die in self.keys]

@@ -49,6 +49,19 @@ def test_the_figures_and_tables_that_a_page_links_exist(page):
     assert sorted(name for name in linked if not (DOCS / name).exists()) == []
 
 
+@EVERY_PAGE
+def test_the_figures_of_devices_are_what_the_commands_beside_them_draw(page, tmp_path):
+    from matplotlib.image import imread
+
+    from imcsim import cli
+
+    for name, figure in re.findall(r"^imcsim devices (\w+) --plot --out docs/([\w/.]+)$", text_of(page), re.MULTILINE):
+        assert cli.main(["devices", name, "--plot", "--out", str(tmp_path / "drawn.png")]) == 0
+        shown, drawn = imread(DOCS / figure), imread(tmp_path / "drawn.png")
+        assert shown.shape == drawn.shape
+        assert abs(shown - drawn).mean() < 0.01  # letters may lie elsewhere; with another device it is 0.03
+
+
 def test_the_page_on_validation_has_the_table_of_the_numbers_beside_it(points):
     table = points.summary(points.read(DOCS / "validation.csv"))
     assert len(table) > 20

@@ -17,21 +17,26 @@ PACKAGE = Path(imcsim.__file__).parent
 ORDER = [
     {"errors", "rng", "version"},
     {"specs", "kernels"},
-    {"cells", "converters", "mapping", "tiling", "wires"},
-    {"reads", "floorplan"},
+    {"cells", "converters", "mapping", "tiling", "wires", "updates"},
+    {"reads", "floorplan", "wear", "device_curves", "accepted"},
+    {"transferred"},
+    {"solved"},
     {"calibration", "silicon", "places"},
-    {"conductances"},
+    {"conductances", "pulses"},
     {"programmed"},
+    {"trimming"},
+    {"transposed"},
     {"crossbar"},
     {"manufacturing"},
-    {"budget"},
+    {"budget", "compound"},
     {"network"},
     {"optimizers", "datasets"},
     {"training"},
     {"study"},
     {"experiment"},
+    {"x_axis"},
     {"plots"},
-    {"budget_figure"},
+    {"budget_figure", "device_figure"},
     {"cli"},
 ]
 RANK = {part: rank for rank, parts in enumerate(ORDER) for part in parts}
@@ -41,7 +46,8 @@ ONLY = {
     "kernels": set(),
     "specs": {"errors"},
     "study": {"errors", "version", "specs"},
-    "plots": {"errors", "study", "specs"},
+    "x_axis": set(),
+    "plots": {"errors", "study", "specs", "x_axis"},
 }
 
 # Its names are imported when they are first used, so it stands right of everything; nothing imports it.

@@ -365,3 +365,118 @@ def test_losses_are_points_below_the_first_variant_a_line_each_the_first_on_top(
 def test_losses_without_anything_to_compare_are_refused(ax):
     with pytest.raises(ValueError, match="incomplete"):
         plots.losses(losses_of(0.95), ax)
+
+
+# Logarithmic axes
+
+TIME, WIRE, OTHER_WIRE = "read.now_s", "chip.wires.r_row_ohm", "chip.wires.r_col_ohm"
+TIMES = (1.0, 60.0, 3600.0, 86400.0, 31536000.0)
+
+
+def ticks(ax):
+    return dict(zip(ax.get_xticks().tolist(), [label.get_text() for label in ax.get_xticklabels()], strict=True))
+
+
+def over(path, values, beyond=()):
+    """A summary along one path, two lines, extrapolated at the values `beyond`."""
+    summary = summary_of(lambda i, j: 0.9, x=(path, values))
+    rows = [dataclasses.replace(row, extrapolated=6 * (row.coordinates[path] in beyond)) for row in summary.rows]
+    return dataclasses.replace(summary, rows=tuple(rows))
+
+
+def test_times_stand_on_a_logarithmic_axis_in_units_to_be_read(ax):
+    plots.accuracy_vs_bits(over(TIME, TIMES), ax)
+    assert ax.get_xscale() == "log"
+    assert ax.get_xlabel() == "time after programming"
+    assert ticks(ax) == {1: "1 s", 60: "1 min", 3600: "1 h", 86400: "1 day", 31536000: "1 year"}
+
+
+@pytest.mark.parametrize(("values", "scale"), [((0.1, 1.0, 11.0), "log"), ((0.1, 1.0, 10.0), "linear")])
+def test_values_that_span_more_than_two_decades_stand_on_a_logarithmic_axis(ax, values, scale):
+    plots.accuracy_vs_bits(over(WIRE, values), ax)
+    assert ax.get_xscale() == scale
+
+
+def test_negative_values_have_no_logarithm(ax):
+    plots.accuracy_vs_bits(over(WIRE, (-1.0, 1.0, 1000.0)), ax)
+    assert ax.get_xscale() == "linear"
+
+
+def test_few_values_have_a_tick_each_and_many_the_decades(ax):
+    plots.accuracy_vs_bits(over(WIRE, (0.1, 0.3, 30.0)), ax)
+    assert ticks(ax) == {0.1: "0.1", 0.3: "0.3", 30: "30"}
+    many = Figure().add_subplot()
+    plots.accuracy_vs_bits(over(WIRE, tuple(0.1 * 1.5**k for k in range(20))), many)
+    assert ticks(many) == {0.1: "0.1", 1: "1", 10: "10", 100: "100"}
+
+
+def test_lines_on_a_logarithmic_axis_are_shifted_by_factors(ax):
+    plots.accuracy_vs_bits(over(WIRE, (0.1, 1.0, 100.0)), ax)
+    one, other = (line.get_xdata() for line in curves(ax))
+    np.testing.assert_allclose(other / one, other[0] / one[0])
+    assert 1 < other[0] / one[0] < 2
+    np.testing.assert_allclose(np.sqrt(one * other), (0.1, 1, 100))
+
+
+def test_a_zero_stands_left_of_a_logarithmic_axis_and_no_line_leads_there(ax):
+    plots.accuracy_vs_bits(over(WIRE, (0.0, 0.1, 1.0, 100.0)), ax)
+    assert list(ticks(ax).values()) == ["0", "0.1", "1", "100"]
+    assert min(ticks(ax)) < 0.05
+    joined = [line for line in curves(ax) if line.get_linestyle() == "-"]
+    alone = [line for line in curves(ax) if line.get_linestyle() == "None"]
+    assert len(joined) == len(alone) == 2
+    for line, point in zip(joined, alone, strict=True):
+        assert np.isnan(line.get_ydata()).tolist() == [True, False, False, False]
+        assert np.isnan(point.get_ydata()).tolist() == [False, True, True, True]
+
+
+def test_an_axis_that_always_agrees_with_x_leaves_its_points_joined(ax):
+    def with_twin(factor):
+        summary = over(WIRE, (0.1, 1.0, 100.0))
+        rows = [
+            dataclasses.replace(row, coordinates={**row.coordinates, OTHER_WIRE: factor * row.coordinates[WIRE]})
+            for row in summary.rows
+        ]
+        return dataclasses.replace(summary, axes=(*summary.axes, OTHER_WIRE), rows=tuple(rows))
+
+    plots.accuracy_vs_bits(with_twin(1), ax)
+    assert {line.get_linestyle() for line in curves(ax)} == {"-"}
+    assert "Everywhere the same: resistance of a word-line segment (ohm) and resistance" in small_print(ax)
+    other = Figure().add_subplot()
+    plots.accuracy_vs_bits(with_twin(2), other)
+    assert {line.get_linestyle() for line in curves(other)} == {"None"}
+    assert "Along x, these change, too: resistance of a bit-line segment (ohm)." in small_print(other)
+
+
+# What is extrapolated
+
+
+def test_segments_to_extrapolated_points_are_dashed_and_their_markers_open(ax):
+    plots.accuracy_vs_bits(over(TIME, TIMES, beyond=TIMES[3:]), ax)
+    hollow = [line for line in curves(ax) if to_hex(line.get_markerfacecolor()) == "#ffffff"]
+    filled = [line for line in curves(ax) if line not in hollow]
+    assert [np.isnan(line.get_ydata()).tolist() for line in hollow] == [[True] * 3 + [False] * 2] * 2
+    assert [np.isnan(line.get_ydata()).tolist() for line in filled] == [[False] * 3 + [True] * 2] * 2
+    dashed = [line.get_xdata() for line in ax.lines if line.get_linestyle() == "--" and line.get_color() != plots.GREY]
+    assert len(dashed) == 4  # of each line, from an hour to a day and on to a year
+    for start, end in dashed:
+        assert start == pytest.approx(3600, rel=0.5) or start == pytest.approx(86400, rel=0.5)
+        assert end > 1.5 * start
+    assert "extrapolated" in legend(ax)
+    assert "beyond the states or times that the device model was measured for" in small_print(ax)
+
+
+def test_without_extrapolation_nothing_is_said_of_it(ax):
+    plots.accuracy_vs_bits(over(TIME, TIMES), ax)
+    assert "extrapolated" not in legend(ax)
+    assert "beyond" not in small_print(ax)
+
+
+def test_a_single_line_is_not_said_to_be_shifted(ax):
+    both = over(TIME, TIMES)
+    plots.accuracy_vs_bits(both, ax)
+    assert "shifted sideways" in small_print(ax)
+    rows = tuple(row for row in both.rows if row.coordinates[WEIGHTS] == 2)
+    single = Figure().add_subplot()
+    plots.accuracy_vs_bits(dataclasses.replace(both, rows=rows), single)
+    assert "shifted sideways" not in small_print(single)

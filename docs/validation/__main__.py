@@ -10,7 +10,7 @@ import sys
 import time
 from pathlib import Path
 
-from docs.validation import columns, converters
+from docs.validation import columns, converters, devices, pulses, wires
 from docs.validation.figures import draw
 from docs.validation.points import read, summary, write
 
@@ -25,6 +25,15 @@ COMPARISONS = (
     columns.compute_snr,
     columns.droop,
     columns.load,
+    devices.writes,
+    devices.flicker,
+    devices.telegraph,
+    devices.exponents,
+    devices.drift,
+    wires.profile,
+    wires.topologies,
+    pulses.responses,
+    pulses.updates,
 )
 
 

@@ -139,6 +139,70 @@ def _transfer(points: Sequence[Point], figure: Figure) -> None:
     right.legend(loc="upper left", ncols=2)
 
 
+def _devices(points: Sequence[Point], figure: Figure) -> None:
+    left, right = figure.subplots(1, 2)
+    _pairs(left, _series(points, "writes"))
+    left.set(xlabel="target, of g_max", ylabel="standard deviation of a write (uS)", yscale="log", ylim=(0.12, 6))
+    left.set_title("A million cells a device; lines: as published", loc="left")
+    _legend_below(left)
+    _pairs(right, _series(points, "flicker"))
+    right.set(xlabel="state of pcm, of g_max", ylabel="1/f noise (of the conductance)", ylim=(0, None))
+    right.set_title("One read of a million cells, at two times", loc="left")
+    _legend_below(right)
+
+
+def _drift(points: Sequence[Point], figure: Figure) -> None:
+    left, right = figure.subplots(1, 2)
+    _pairs(left, _series(points, "exponents"))
+    left.set(xlabel="state of pcm, of g_max", ylabel="drift exponent (1)", ylim=(0, None))
+    left.set_title("What a million cells lost in 5.5 hours", loc="left")
+    _legend_below(left)
+    _pairs(right, _series(points, "drift"))
+    right.set(xlabel="time after the write (s)", ylabel="output, of that at once (1)", xscale="log")
+    right.set_title("Reads of a crossbar of 128 x 256 cells", loc="left")
+    _legend_below(right)
+
+
+def _wires(points: Sequence[Point], figure: Figure) -> None:
+    left, right = figure.subplots(1, 2)
+    _pairs(left, _series(points, "ir_drop"))
+    left.set(xlabel="column, from the driven end of the rows", ylabel="current, of that of ideal wires", ylim=(0, 1.05))
+    left.set_title("32 x 24 cells of 50 uS; lines: circuit, by scipy", loc="left")
+    _legend_below(left)
+    for place, (name, members) in enumerate(_series(points, "wires").items()):
+        at, worst = [p.x for p in members], [max(p.emulated, 1e-17) for p in members]
+        right.plot(at, worst, linestyle="none", label=name, **_style(place))
+    right.axhline(1e-8, color="0.4", linestyle="--", label="tolerance")
+    right.set(xlabel="topology: ends, pairs, terminals", ylabel="largest difference (of the largest current)")
+    right.set_yscale("log")
+    right.set_title("Against the circuit, 16 x 12 cells a polarity", loc="left")
+    _legend_below(right)
+
+
+def _pulses(points: Sequence[Point], figure: Figure) -> None:
+    left, middle, right = figure.subplots(1, 3, width_ratios=(1.7, 1, 1))
+    for k, (name, members) in enumerate(_series(points, "pulse_response").items()):
+        kind, way = name.rsplit(", ", 1)
+        style, x = _style(k // 2), [p.x for p in members]
+        left.plot(x, [p.closed_form for p in members], color=style["color"], linewidth=1.1, zorder=1)
+        label = {"label": kind} if way == "up" else {}
+        left.plot(x, [p.emulated for p in members], linestyle="none", markevery=(k % 2, 2), **label, **style)
+    left.set(xlabel="pulses, up from -0.4 or down from 0.6", ylabel="weight (unit of the device)")
+    left.set_title("Responses; lines: closed forms", loc="left")
+    _legend_below(left)
+    for ax, name, label in (
+        (middle, "update_mean", "mean of the update (weight)"),
+        (right, "update_variance", "variance of the update (dw_min$^2$)"),
+    ):
+        (members,) = _series(points, name).values()
+        members = sorted(members, key=lambda p: p.x)
+        _pairs(ax, {name: members})
+        ax.set(ylabel=label)
+    middle.set_xlabel("learning rate x input x delta")
+    right.set(xlabel="its size", ylim=(0, None))
+    middle.set_title("50 000 pulse trains", loc="left")
+
+
 FIGURES = {
     "sqnr": _sqnr,
     "inl": _inl,
@@ -146,6 +210,10 @@ FIGURES = {
     "mismatch": _mismatch,
     "snr": _snr,
     "transfer": _transfer,
+    "devices": _devices,
+    "drift": _drift,
+    "wires": _wires,
+    "pulses": _pulses,
 }
 
 

@@ -17,6 +17,7 @@ from imcsim.errors import CapabilityError, SpecError
 from imcsim.manufacturing import nominal_die
 from imcsim.rng import child
 from imcsim.specs.chip import ChipSpec
+from imcsim.specs.pulsed import PulsedCell
 from imcsim.specs.resistive import ResistiveCell
 
 Array = np.ndarray[Any, Any]
@@ -82,7 +83,7 @@ def setting(
     Raises SpecError where the layer is none, or too large to emulate, CapabilityError for cells without closed forms.
     """
     rows, cols = layer
-    if isinstance(spec.cell, ResistiveCell):
+    if isinstance(spec.cell, ResistiveCell | PulsedCell):
         remedy = "program a crossbar and read it: imcsim.manufacture(...).program(...).mvm(...)"
         raise CapabilityError.of("cell.kind", "the budget knows SRAM cells alone", f'"{spec.cell.kind}"', remedy)
     if not (1 <= rows <= LARGEST_ROWS and 1 <= cols <= LARGEST_COLUMNS):

@@ -1,6 +1,6 @@
 """The physics of a cell, a family a file: functions that dispatch on the spec's type."""
 
-from imcsim.cells import capacitor, current, discharge, resistive  # noqa: F401  # each registers its cell
+from imcsim.cells import capacitor, current, discharge, pulsed, resistive  # noqa: F401  # each registers its cell
 from imcsim.cells.sram import (
     column,
     digit_variances,

@@ -1,6 +1,7 @@
 """Pulsed devices: what is frozen of them, and what writes do: outer products as pulse trains, counted pulses.
 
-Arrays are (members, rows, cols); weights, steps and bounds share the unit of the spec.
+Arrays are (members, rows, cols); weights, steps and bounds share the unit of the spec. Like the other cells, a pulsed
+one also answers what an array of nominal cells asks, in units of a full digit; its errors are those of its weight.
 """
 
 from __future__ import annotations
@@ -11,15 +12,19 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from imcsim.cells.sram import column, digit_variances, frozen_currents, mismatch_sigma_rel
 from imcsim.errors import CapabilityError, Problem, SpecError
 from imcsim.kernels import pulse
+from imcsim.kernels.column import Column
 from imcsim.kernels.pulse import Devices
+from imcsim.specs.array import ArraySpec
 from imcsim.specs.pulsed import (
     ConstantStepDevice,
     ExponentialStepDevice,
     LinearStepDevice,
     PowerStepDevice,
     Pulsed,
+    PulsedCell,
     PulsedDevice,
     SlopedDevice,
     SoftBoundsDevice,
@@ -34,6 +39,7 @@ Normals = Callable[[int], Array]
 NEAREST_BOUND_REL = 0.01
 
 _NONE = np.zeros((0, 0, 0), np.float32)
+_MOST_PULSES = 2**31 - 1  # that a count holds
 
 
 # Manufacture
@@ -141,63 +147,74 @@ def _single(values: Array) -> Array:
 class Trains(NamedTuple):
     """An outer product as probabilities of pulses, (members, samples, rows) and (members, samples, cols), signed.
 
-    `lengths` (members, samples) are slots; `clipped` is how many probabilities were above 1 and are not.
+    `lengths` (members, samples) are slots; `clipped` (members,) is how many probabilities were above 1 and are not.
     """
 
     rows: Array
     columns: Array
     lengths: Array
-    clipped: int
+    clipped: Array
 
 
 class Written(NamedTuple):
     """What a write left behind: states float32, pulses up and down of each cell int32, all (members, rows, cols).
 
-    The pulses of a cell are its wear. Energy goes by the pulses of all cells and by `line_pulses`, how often rows and
-    columns were driven. `clipped` is how many probabilities were cut at 1: where it is not 0, the update falls short.
+    The pulses of a cell are its wear. Energy goes by the pulses of all cells and by how often rows and columns were
+    driven, int64 (members,). `clipped` (members,) is how many probabilities were cut at 1: where it is not 0, the
+    update falls short.
     """
 
     states: Array
     up: Array
     down: Array
-    line_pulses: int
-    clipped: int
+    row_pulses: Array
+    column_pulses: Array
+    clipped: Array
 
     @property
-    def pulses(self) -> int:
-        """How many pulses all cells took together."""
-        return int(self.up.sum(dtype=np.int64) + self.down.sum(dtype=np.int64))
+    def pulses(self) -> Array:
+        """How many pulses each cell took: int64 (members, rows, cols)."""
+        return self.up.astype(np.int64) + self.down
 
 
-def trains(update: UpdateSpec, dw_min: float, x: Array, delta: Array, learning_rate: float) -> Trains:
+def trains(update: UpdateSpec, dw_min: float, x: Array, delta: Array, learning_rate: float | Array) -> Trains:
     """Plan learning_rate * sum over samples of x^T delta: x (1 or members, samples, rows), delta likewise with cols.
+
+    The learning rate is one for all members, or one each.
 
     A row pulses in a slot with probability B |x|, a column with A |delta|, and a cell where both do. With
     A B = learning_rate / (dw_min BL), the BL slots of a sample move a cell by learning_rate x delta in the mean: by no
     more than BL dw_min, as a probability above 1 counts as 1, which makes the mean too small.
     """
     _check_factors(x, delta, learning_rate)
+    rate = np.reshape(np.asarray(learning_rate, np.float64), (-1, 1))
     most_x, most_delta = (np.abs(v).max(axis=2, initial=0).astype(np.float64) for v in (x, delta))
     some = (most_x > 0) & (most_delta > 0)
     # update management of the train length: BL = min(ceil(lr x_max d_max / dw_min), BL_max) (A.8)
     lengths = np.full(some.shape, update.train_length)
     if update.length_management:
-        needed = np.ceil(learning_rate * most_x * most_delta / dw_min)
+        needed = np.ceil(rate * most_x * most_delta / dw_min)
         lengths = np.clip(needed, 1, update.train_length).astype(np.int64)
     # A = B = sqrt(lr / (dw_min BL)); update management: A sqrt(x_max / d_max), B sqrt(d_max / x_max) (A.8)
-    amplitude = np.sqrt(learning_rate / (dw_min * lengths))
+    amplitude = np.sqrt(rate / (dw_min * lengths))
     balance = np.ones(some.shape)
     if update.update_management:
         np.divide(np.sqrt(most_delta), np.sqrt(most_x), out=balance, where=some)
     p_rows = np.where(some, amplitude * balance, 0)[..., None] * x
     p_columns = np.where(some, amplitude / balance, 0)[..., None] * delta
     # a little more than 1 is rounding: with both managements the largest probability may be 1 exactly
-    clipped = sum(int((np.abs(p) > 1 + 1e-9).sum()) for p in (p_rows, p_columns))
+    clipped = sum((np.abs(p) > 1 + 1e-9).sum(axis=(1, 2)) for p in (p_rows, p_columns))
     return Trains(np.clip(p_rows, -1, 1), np.clip(p_columns, -1, 1), np.where(some, lengths, 0), clipped)
 
 
 def write_outer(
-    devices: Devices, update: UpdateSpec, states: Array, x: Array, delta: Array, learning_rate: float, keys: Array
+    devices: Devices,
+    update: UpdateSpec,
+    states: Array,
+    x: Array,
+    delta: Array,
+    learning_rate: float | Array,
+    keys: Array,
 ) -> Written:
     """Add learning_rate * sum over samples of x^T delta, by stochastic pulses: states (members, rows, cols) float32.
 
@@ -219,14 +236,15 @@ def write_outer(
         _of_members(planned.columns, members), lengths, keys, pulse.COLUMN_TRAIN
     )
     written, up, down = pulse.apply_trains(_single(states), rows, columns, devices, keys)
-    return Written(written, up, down, int(row_pulses.sum() + column_pulses.sum()), planned.clipped)
+    clipped = np.broadcast_to(planned.clipped, members).astype(np.int64)
+    return Written(written, up, down, row_pulses.sum(axis=1), column_pulses.sum(axis=1), clipped)
 
 
 def _of_members(values: Array, members: int) -> Array:
     return np.ascontiguousarray(np.broadcast_to(values, (members, *values.shape[1:])))
 
 
-def _check_factors(x: Array, delta: Array, learning_rate: float) -> None:
+def _check_factors(x: Array, delta: Array, learning_rate: float | Array) -> None:
     found = []
     for name, values in (("x", x), ("delta", delta)):
         if values.ndim != 3:
@@ -241,7 +259,7 @@ def _check_factors(x: Array, delta: Array, learning_rate: float) -> None:
         if len(x) != len(delta) and 1 not in (len(x), len(delta)):
             given = f"{len(x)} and {len(delta)}"
             found.append(Problem(("x", "delta"), "must have the same members, or one", given=given))
-    if not (np.isfinite(learning_rate) and learning_rate > 0):
+    if not (np.isfinite(learning_rate) & (np.asarray(learning_rate) > 0)).all():
         remedy = "the sign of an update is that of x delta"
         found.append(Problem(("learning_rate",), "must be a finite number above 0", str(learning_rate), remedy))
     if found:
@@ -253,20 +271,21 @@ def _check_factors(x: Array, delta: Array, learning_rate: float) -> None:
 
 def pulse_counts(change: Array, dw_min: float) -> Array:
     """How many pulses of nominal size come nearest to a change of the weights: int32, negative for pulses down."""
-    return np.rint(np.asarray(change, np.float64) / dw_min).astype(np.int32)
+    return np.clip(np.rint(np.asarray(change, np.float64) / dw_min), -_MOST_PULSES, _MOST_PULSES).astype(np.int32)
 
 
 def write_counts(devices: Devices, states: Array, counts: Array, keys: Array) -> Written:
     """Pulse each cell so many times, up where the count is positive: states, counts (members, rows, cols).
 
-    Cells are written one by one, so lines are driven once a pulse of a cell, its row and its column.
+    Cells are written one by one, so lines are driven once a pulse of a cell, its row and its column. Nothing is cut.
     """
     counts = np.ascontiguousarray(counts, np.int32)
     if counts.shape != states.shape:
         raise SpecError.of("counts", f"must be as the states, {states.shape}", given=f"shape {counts.shape}")
     written = pulse.apply_counts(_single(states), counts, devices, keys)
     up, down = np.maximum(counts, 0), np.maximum(-counts, 0)
-    return Written(written, up, down, 2 * int(np.abs(counts.astype(np.int64)).sum()), 0)
+    each = np.abs(counts.astype(np.int64)).sum(axis=(1, 2))
+    return Written(written, up, down, each, each, np.zeros_like(each))
 
 
 def seen(devices: Devices, written: Written, before: Array, write_noise_rel: float, normals: Array) -> Array:
@@ -318,4 +337,33 @@ def alternate(devices: Devices, states: Array, pairs: int, keys: Array) -> Writt
         raise SpecError.of("pairs", "must be an integer of at least 1", given=str(pairs))
     written = pulse.apply_pairs(_single(states), pairs, devices, keys)
     each = np.full(states.shape, pairs, np.int32)
-    return Written(written, each, each, 4 * pairs * states.size, 0)
+    lines = np.full(len(states), 2 * pairs * states[0].size, np.int64)
+    return Written(written, each, each, lines, lines, np.zeros_like(lines))
+
+
+# What an array of nominal cells asks, in units of a full digit
+
+
+@mismatch_sigma_rel.register
+def _(cell: PulsedCell) -> float:
+    del cell
+    return 0.0  # what differs from device to device is how pulses change it
+
+
+@frozen_currents.register
+def _(cell: PulsedCell, array: ArraySpec, normals: Array) -> Array:
+    del cell, array
+    return np.ones(normals.shape, np.float32)
+
+
+@digit_variances.register
+def _(cell: PulsedCell, digits: Array, currents: Array, top: Array) -> Array:
+    del cell, currents
+    # half of the pair's from each of its two devices, whatever they hold
+    return np.asarray(np.broadcast_to(np.square(top) / 2, digits.shape), np.float32)
+
+
+@column.register
+def _(cell: PulsedCell, array: ArraySpec) -> Column:
+    del array
+    return Column(cell_variance=cell.read_noise_rel**2)

@@ -167,6 +167,12 @@ def differential(cell: ResistiveCell, g_S: Array, voltage_V: Array) -> Array:
     return np.asarray(g_S * peak * np.cosh(voltage_V / law.v0_V))
 
 
+def driving(cell: ResistiveCell, x: Array) -> Array:
+    """The voltages under which linear cells would carry the same current: x and they, in units of the read voltage."""
+    read_V = 1.0 if cell.current is None else cell.current.v_read_V
+    return np.asarray(current(cell, np.ones(()), read_V * x) / read_V)
+
+
 # ---- what an array of nominal cells asks, in units of a full digit
 
 

@@ -17,6 +17,7 @@ import numpy as np
 from imcsim.kernels.column import Column
 from imcsim.specs.array import ArraySpec
 from imcsim.specs.cells import AnySramCell, Cell, SramCapacitorCell, SramCell, SramCurrentCell, SramDischargeCell
+from imcsim.specs.pulsed import PulsedCell
 from imcsim.specs.resistive import ResistiveCell
 
 Array = np.ndarray[Any, Any]
@@ -42,7 +43,7 @@ def frozen_currents(cell: Cell, array: ArraySpec, normals: Array) -> Array:
     Axis 1 holds all rows of the array, used or not. No current is negative.
     """
     del array  # a cell's current does not depend on its neighbours
-    assert not isinstance(cell, ResistiveCell)  # which is registered
+    assert not isinstance(cell, ResistiveCell | PulsedCell)  # which are registered
     return spread(cell, normals)
 
 

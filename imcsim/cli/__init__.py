@@ -90,9 +90,13 @@ def _parser() -> argparse.ArgumentParser:
     budget.add_argument("--out", type=Path, metavar="FIGURE", help="draw it, too: a .png, .svg or .pdf file")
     _setting_argument(budget, "change a value of the chip: adc.bits=6; repeatable")
 
-    devices = _command(commands, "devices", chips.devices, "list the device models, or print one with its sources")
+    devices = _command(
+        commands, "devices", chips.devices, "list the device models, print one with its sources, or draw it"
+    )
     devices.add_argument("name", nargs="?", metavar="NAME", help="a name from the list, or the path of a TOML file")
     devices.add_argument("--toml", action="store_true", help="print the model's file, to start one of your own from")
+    devices.add_argument("--plot", action="store_true", help="draw the device: writes, levels, drift, read noise")
+    devices.add_argument("--out", type=Path, metavar="FIGURE", help="with --plot: a .png, .svg or .pdf file (NAME.png)")
 
     _command(commands, "doctor", doctor, "print versions, threads and cache folder, and run a self-test")
     return parser

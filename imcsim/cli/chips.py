@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from imcsim.cli.codes import DONE
-from imcsim.errors import SpecError
+from imcsim.errors import Problem, SpecError
 
 if TYPE_CHECKING:
     from imcsim.specs.library import DeviceModel
@@ -24,8 +24,7 @@ def budget(options: argparse.Namespace) -> int:
 
     if options.seed < 0:
         raise SpecError.of("--seed", "must be an integer of at least 0", given=str(options.seed))
-    if options.out is not None and options.out.suffix not in (".png", ".svg", ".pdf"):
-        raise SpecError.of("--out", "must end in .png, .svg or .pdf", given=str(options.out))
+    _check_figure(options.out)
     spec, layer = changed_chip(load(options.chip), options.set), _layer(options.layer)
     found = budget(spec, layer, seed=options.seed)
     if options.out is not None:
@@ -38,6 +37,11 @@ def budget(options: argparse.Namespace) -> int:
     if options.out is not None:
         print(f"imcsim: {options.out}", file=sys.stderr)
     return DONE
+
+
+def _check_figure(out: Path | None) -> None:
+    if out is not None and out.suffix not in (".png", ".svg", ".pdf"):
+        raise SpecError.of("--out", "must end in .png, .svg or .pdf", given=str(out))
 
 
 def _layer(text: str) -> tuple[int, int]:
@@ -53,6 +57,7 @@ def devices(options: argparse.Namespace) -> int:
     from imcsim.specs.codec import to_table
     from imcsim.specs.library import device_names, read_device
 
+    _check_plot(options)
     if options.name is None:
         models = {name: read_device(name).title for name in device_names()}
         width = max(map(len, models))
@@ -60,7 +65,9 @@ def devices(options: argparse.Namespace) -> int:
         print(json.dumps(models, indent=1) if options.json else "\n".join(lines))
         return DONE
     model = read_device(options.name)
-    if options.toml:
+    if options.plot:
+        _draw(model, options.out or Path(f"{Path(options.name).stem}.png"))
+    elif options.toml:
         print(model.to_toml(), end="")
     elif options.json:
         notes = {path: to_table(note) for path, note in model.notes.items()}
@@ -70,14 +77,41 @@ def devices(options: argparse.Namespace) -> int:
     return DONE
 
 
+def _check_plot(options: argparse.Namespace) -> None:
+    problems = []
+    if options.plot:
+        if options.name is None:
+            problems.append(Problem(("--plot",), "draws one device", remedy="give its NAME"))
+        problems += [
+            Problem(("--plot",), f"draws a figure and prints no file: --{other} does", remedy="give one of the two")
+            for other in ("json", "toml")
+            if getattr(options, other)
+        ]
+    elif options.out is not None:
+        problems.append(Problem(("--out",), "is where --plot draws to", given=str(options.out), remedy="give --plot"))
+    if problems:
+        raise SpecError(problems)
+    _check_figure(options.out)
+
+
+def _draw(model: DeviceModel, out: Path) -> None:
+    from imcsim.device_curves import tables
+    from imcsim.device_figure import write_figure
+
+    write_figure(tables(model.spec.cell, model.spec.array), f"{model.name}: {model.title}", out)
+    print(f"imcsim: {out}", file=sys.stderr)
+
+
 def _described(model: DeviceModel) -> str:
     from imcsim.specs.codec import to_table
+    from imcsim.specs.pulsed import PulsedCell
     from imcsim.specs.resistive import ResistiveCell
 
     lines = [f"{model.name}: {model.title}", model.description]
     for component, values in to_table(model.spec).items():
         lines += _component(model, component, values)
-    derived = _of_resistive(model) if isinstance(model.spec.cell, ResistiveCell) else _of_sram(model)
+    told = {ResistiveCell: _of_resistive, PulsedCell: _of_pulsed}.get(type(model.spec.cell), _of_sram)
+    derived = told(model)
     return "\n".join([*lines, "", "derived", *(f"  {line}" for line in derived)])
 
 
@@ -136,3 +170,23 @@ def _of_resistive(model: DeviceModel) -> list[str]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return [*lines, f"left of g_max after a day, on average: {float(drift_factor(cell, full, 86400.0)[0]):.3g}"]
+
+
+def _of_pulsed(model: DeviceModel) -> list[str]:
+    """What pulses do to the nominal device."""
+    import numpy as np
+
+    from imcsim.cells.pulsed import manufactured, symmetric_point
+    from imcsim.errors import CapabilityError
+    from imcsim.specs.pulsed import PulsedCell
+
+    cell = model.spec.cell
+    assert isinstance(cell, PulsedCell)
+    device = cell.device
+    steps = (device.w_max - device.w_min) / device.dw_min
+    lines = [f"steps of nominal size from bound to bound: {steps:.4g}"]
+    try:
+        point = symmetric_point(manufactured(device, lambda _: np.zeros((1, 1, 1)))).item()
+    except CapabilityError:
+        return [*lines, "symmetric point: none, its steps are constant"]
+    return [*lines, f"symmetric point: {point:.3g} of weights from {device.w_min:g} to {device.w_max:g}"]

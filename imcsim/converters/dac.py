@@ -55,10 +55,10 @@ def input_codes(dac: DAC, x: Array, step: float) -> Array:
     return np.asarray(codes)
 
 
-def refuse_not_finite(x: Array) -> None:
+def refuse_not_finite(x: Array, name: str = "x") -> None:
     """Raise SpecError where an input is infinite or not a number."""
     if unfit := int((~np.isfinite(x)).sum()):
-        raise SpecError.of("x", "must be finite", given=f"{unfit} of {x.size} values infinite or nan")
+        raise SpecError.of(name, "must be finite", given=f"{unfit} of {x.size} values infinite or nan")
 
 
 def binary_signs(dac: DAC) -> bool:
@@ -78,6 +78,11 @@ def input_step(dac: DAC, x: Array) -> float:
     else:
         chosen = least_squares_step(size, largest_input(dac))
     return chosen or 1.0
+
+
+def input_steps(dac: DAC, x: Array) -> Array:
+    """The step of each sample of x (samples, rows) alone, (samples,): its largest |x| to the largest code."""
+    return np.asarray(np.abs(x).max(axis=1, initial=0.0), np.float64) / largest_input(dac)
 
 
 @singledispatch

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from imcsim.errors import Problem, SpecError
-from imcsim.experiment.design import Design, cell_config
+from imcsim.experiment.design import Design, cell_config, changed_design
 from imcsim.experiment.variants import VARIANT
 from imcsim.specs.chip import ChipSpec
-from imcsim.specs.codec import component, overlaid, to_table
+from imcsim.specs.codec import component, to_table
 from imcsim.specs.fields import Field, Spec, fields_of
 from imcsim.study.canonical import canonical_json
 from imcsim.study.grid import Combination
@@ -24,31 +24,30 @@ Changes = dict[str, dict[str, Any]]  # of each part: what is laid over it
 class Resolver:
     """Makes cells of `design`. A part (a component of the chip, the network, the training) is built once for all.
 
-    `variants` are laid over the design first, then the swept values.
+    `variants` are laid over the design first, or over the design with those `chips` that some have, then swept values.
     """
 
-    def __init__(self, design: Design, variants: Mapping[str, Any]) -> None:
-        self._design = design
-        self._parts = _parts(design)
+    def __init__(self, design: Design, variants: Mapping[str, Any], chips: Mapping[str, ChipSpec]) -> None:
+        self._design, self._chips = design, chips
+        self._bases = {name: _Base.of(design, chip) for name, chip in [("", design.chip), *chips.items()]}
+        self._parts = list(self._bases[""].parts)
         self._variants = {name: self._split(changes) for name, changes in variants.items()}
-        self._built: dict[tuple[str, str], tuple[Spec, str]] = {}
+        self._built: dict[tuple[str, str, str], tuple[Spec, str]] = {}
         config = cell_config(design)
         self._rest = {
             name: canonical_json(value) for name, value in config.items() if name not in ("chip", *self._parts)
         }
-        self._texts = {
-            part: canonical_json(to_table(held)) for part, (_, held) in self._parts.items() if held is not None
-        }
 
     def cell(self, coordinates: Combination, problems: list[Problem]) -> Cell | None:
         """The cell at `coordinates`, or None, having added to `problems` why it cannot be."""
-        changes = self._changes(coordinates)
+        changes, name = self._changes(coordinates), self._base(coordinates)
+        base = self._bases[name]
         specs: dict[str, Spec] = {}
-        texts = dict(self._texts)
+        texts = dict(base.texts)
         try:
             for part, table in changes.items():
-                specs[part], texts[part] = self._part(part, table)
-            self._assembled(specs)
+                specs[part], texts[part] = self._part(name, part, table)
+            self._assembled(base, specs)
         except SpecError:
             # told by the longer way, which knows where each problem stands
             self.resolved(coordinates, problems)
@@ -62,7 +61,12 @@ class Resolver:
         for part, table in self._changes(coordinates).items():
             head, _, name = part.rpartition(".")
             (nested.setdefault(head, {}) if head else nested)[name] = table
-        return overlaid(self._design, nested, (), problems)
+        return changed_design(self._design, self._chips.get(self._base(coordinates)), nested, problems)
+
+    def _base(self, coordinates: Combination) -> str:
+        """The variant whose chip is meant; "" for the design's own."""
+        variant = coordinates.get(VARIANT, "")
+        return variant if variant in self._chips else ""
 
     def _changes(self, coordinates: Combination) -> Changes:
         variant = coordinates.get(VARIANT)
@@ -86,28 +90,41 @@ class Resolver:
         chip = {f"chip.{name}": dict(table) for name, table in changes.get("chip", {}).items()}
         return {**{part: dict(table) for part, table in changes.items() if part != "chip"}, **chip}
 
-    def _part(self, part: str, table: Mapping[str, Any]) -> tuple[Spec, str]:
-        key = part, repr(table)
+    def _part(self, base: str, part: str, table: Mapping[str, Any]) -> tuple[Spec, str]:
+        key = base, part, repr(table)
         if key not in self._built:
             if len(self._built) >= _KEPT:
                 self._built.clear()
             problems: list[Problem] = []
-            built = component(*self._parts[part], table, (), problems)
+            built = component(*self._bases[base].parts[part], table, (), problems)
             if built is None:
                 raise SpecError(problems)
             self._built[key] = built, canonical_json(to_table(built))
         return self._built[key]
 
-    def _assembled(self, specs: Mapping[str, Spec]) -> Design:
+    def _assembled(self, base: _Base, specs: Mapping[str, Spec]) -> Design:
         """The design with these parts, checked as a whole."""
-        given: dict[str, Any] = {part: specs.get(part, current) for part, (_, current) in self._parts.items()}
+        given: dict[str, Any] = {part: specs.get(part, current) for part, (_, current) in base.parts.items()}
         chip = ChipSpec(**{part.removeprefix("chip."): given.pop(part) for part in list(given) if "." in part})
         return Design(dataset=self._design.dataset, seed=self._design.seed, chip=chip, **given)
 
 
-def _parts(design: Design) -> dict[str, tuple[Field, Spec | None]]:
-    """What a design is put together from: the field that holds each part, and what it holds."""
-    of_chip = {f"chip.{field.name}": (field, getattr(design.chip, field.name)) for field in fields_of(ChipSpec)}
+class _Base(NamedTuple):
+    """What cells are put together from: each part with the field that holds it, and its text where it is there."""
+
+    parts: Mapping[str, tuple[Field, Spec | None]]
+    texts: Mapping[str, str]
+
+    @classmethod
+    def of(cls, design: Design, chip: ChipSpec) -> _Base:
+        parts = _parts(design, chip)
+        texts = {part: canonical_json(to_table(held)) for part, (_, held) in parts.items() if held is not None}
+        return cls(parts, texts)
+
+
+def _parts(design: Design, chip: ChipSpec) -> dict[str, tuple[Field, Spec | None]]:
+    """What the design on a chip is put together from: the field that holds each part, and what it holds."""
+    of_chip = {f"chip.{field.name}": (field, getattr(chip, field.name)) for field in fields_of(ChipSpec)}
     whole: dict[str, tuple[Field, Spec | None]] = {
         field.name: (field, part)
         for field in fields_of(Design)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from imcsim import datasets
 from imcsim.errors import Problem, SpecError, did_you_mean
+from imcsim.experiment.reading import ReadSpec, read_problems
 from imcsim.network.mlp import NetworkSpec
 from imcsim.network.on_chip import layer_specs
 from imcsim.specs.chip import ChipSpec
-from imcsim.specs.codec import build, to_table
+from imcsim.specs.codec import build, overlaid, to_table
 from imcsim.specs.fields import Spec, limited
 from imcsim.training import StopSpec, TrainingSpec
 
@@ -20,19 +21,22 @@ T = TypeVar("T", bound=Spec)
 
 @dataclass(frozen=True, kw_only=True)
 class Design(Spec):
-    """A network, trained on a data set unless `stop` gives it up, and the chip that it is programmed on."""
+    """A network, trained on a data set unless `stop` gives it up, the chip that it is programmed on, and its reads."""
 
     dataset: str
     seed: int = limited(0, low=0, high=2**63 - 1)
     network: NetworkSpec
     training: TrainingSpec
     chip: ChipSpec
+    read: ReadSpec = field(default_factory=ReadSpec)
     stop: StopSpec | None = None
 
     def problems(self) -> Iterable[Problem]:
         if self.dataset not in datasets.NAMES:
             remedy = did_you_mean(self.dataset, datasets.NAMES)
             yield Problem(("dataset",), "no such data set", given=f'"{self.dataset}"', remedy=remedy)
+        else:
+            yield from read_problems(self.read, self.chip.cell, len(datasets.load(self.dataset).x_train))
         if self.stop is not None and self.stop.after_epochs >= self.training.epochs:
             allowed = f"must be less than training.epochs = {self.training.epochs}"
             remedy = "give an earlier epoch, or leave out [stop]"
@@ -48,6 +52,19 @@ class Design(Spec):
 def cell_config(design: Design) -> Mapping[str, Any]:
     """All that determines the results of a design, replicates and the model's version apart; JSON-able."""
     return {**to_table(design), "dataset_sha256": datasets.load(design.dataset).sha256}
+
+
+def changed_design(
+    design: Design, chip: ChipSpec | None, changes: Mapping[str, Any], problems: list[Problem]
+) -> Design | None:
+    """The design, with `chip` for its own where one is given, and the nested table `changes` laid over it.
+
+    None where it cannot be, having added to `problems` why; what the changes mend is none.
+    """
+    if chip is None:
+        return overlaid(design, changes, (), problems)
+    changed = overlaid(chip, changes.get("chip", {}), ("chip",), problems)
+    return None if changed is None else overlaid(design, {**changes, "chip": changed}, (), problems)
 
 
 def built(spec: type[T], table: Mapping[str, Any]) -> T:

@@ -300,7 +300,9 @@ class GridReader:
             if remedy.startswith("known"):  # more than anybody reads
                 remedy = f"a path starts with {', '.join(SWEPT)}; `imcsim devices --toml NAME` lists those of a chip"
             if path == "chip.device":
-                remedy = "a device is not swept; sweep the fields of chip.cell, or run a study a device (--set, --out)"
+                remedy = (
+                    "devices are not swept: give each a variant, with its chip.device; or sweep fields of chip.cell"
+                )
             self._problem((*where, path), "no such path to sweep", remedy=remedy)
         return False
 

@@ -10,7 +10,7 @@ from imcsim.experiment.design import Design
 from imcsim.specs.codec import DEFAULT_KINDS, component, format_value
 from imcsim.specs.fields import Field, Spec, fields_of
 
-SWEPT = ("chip", "network", "training")  # what a path of [grid] may start with
+SWEPT = ("chip", "network", "training", "read")  # what a path of [grid] may start with
 
 
 def known_paths(design: Design) -> list[str]:

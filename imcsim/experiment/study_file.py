@@ -12,14 +12,15 @@ from typing import Any, TypeVar
 from imcsim import datasets
 from imcsim.errors import Problem, SpecError, did_you_mean
 from imcsim.experiment.design import Design
+from imcsim.experiment.device import device_of, named, own_fields, without_devices
 from imcsim.experiment.paths import value_at
 from imcsim.experiment.ranges import MAX_POINTS
+from imcsim.experiment.reading import ReadSpec
 from imcsim.experiment.settings import apply_setting, attributed, check_settings, parse_setting, thin_out
 from imcsim.experiment.sweep import Sweep, read_sweep, resolved_cells
 from imcsim.experiment.tune import TuneSpec, Tuning, read_config, read_tuning, tuned_cells
 from imcsim.experiment.variants import variant_leaf
 from imcsim.network.mlp import NetworkSpec
-from imcsim.specs.chip import ChipSpec
 from imcsim.specs.codec import build, format_toml, format_value, overlaid, read_toml, to_table
 from imcsim.specs.fields import Spec
 from imcsim.specs.library import is_path, load, read_device
@@ -30,7 +31,7 @@ from imcsim.training import StopSpec, TrainingSpec
 T = TypeVar("T", bound=Spec)
 
 SECTIONS = (
-    *("name", "dataset", "seed", "replicates", "network", "training", "stop", "chip"),
+    *("name", "dataset", "seed", "replicates", "network", "training", "stop", "chip", "read"),
     *("variants", "grid", "tune", "plot"),
 )
 
@@ -84,7 +85,8 @@ def _plan(
         for key in table
         if key not in SECTIONS
     )
-    sections = {key: table.get(key, {}) for key in ("replicates", "network", "training", "chip", "variants", "grid")}
+    names = ("replicates", "network", "training", "chip", "read", "variants", "grid")
+    sections = {key: table.get(key, {}) for key in names}
     for key in [key for key, value in sections.items() if not isinstance(value, Mapping)]:
         problems.append(Problem((key,), "must be a table", given=format_value(sections[key])))
         sections[key] = {}
@@ -95,42 +97,44 @@ def _plan(
     replicates = build(Replicates, sections["replicates"], ("replicates",), problems)
     plot = _optional(PlotSpec, "plot", table, problems)
     stop = _optional(StopSpec, "stop", table, problems)
-    device = _device(sections["chip"], folder, problems)
-    own = {key: value for key, value in sections["chip"].items() if key != "device"}
-    chip = overlaid(device, own, ("chip",), problems) if device else None
-    network = build(NetworkSpec, sections["network"], ("network",), problems)
-    training = build(TrainingSpec, sections["training"], ("training",), problems)
+    device = device_of(sections["chip"], folder, problems)
+    chip = overlaid(device, own_fields(sections["chip"]), ("chip",), problems) if device else None
     # what is at fault is stood in for, so that the rest is checked all the same
+    stand_ins: dict[str, Spec] = {"network": NetworkSpec(hidden=(1,)), "training": TrainingSpec(), "read": ReadSpec()}
     parts: dict[str, Any] = {
         "chip": chip or device or load("sram_ideal"),
-        "network": network or NetworkSpec(hidden=(1,)),
-        "training": training or TrainingSpec(),
+        **{key: build(type(one), sections[key], (key,), problems) or one for key, one in stand_ins.items()},
     }
     given = {key: table[key] for key in ("dataset", "seed") if key in table} | ({"stop": stop} if stop else {})
     design = build(Design, {**given, **parts}, (), problems)
-    stand_in = design or Design(**{**parts, "dataset": datasets.NAMES[0], "network": NetworkSpec(hidden=())})
+    harmless = {"dataset": datasets.NAMES[0], "network": NetworkSpec(hidden=()), "read": ReadSpec()}
+    stand_in = design or Design(**{**parts, **harmless})
     before = len(problems)
-    cell = sections["chip"].get("cell")
-    sweep = read_sweep(sections["grid"], sections["variants"], stand_in, cell, problems)
+    variants, chips = without_devices(sections["variants"], sections["chip"], folder, problems)
+
+    def swept(grid: Mapping[str, Any], found: list[Problem]) -> Sweep:
+        return read_sweep(grid, variants, chips, stand_in, sections["chip"].get("cell"), found)
+
+    sweep = swept(sections["grid"], problems)
     if not sweep.factors and len(problems) == before and isinstance(table.get("grid", {}), Mapping):
         example = 'for one, "chip.adc.bits" = [4, 6, 8]'
         problems.append(Problem(("grid",), "is empty: a study sweeps at least one path", remedy=example))
     tuned = None
     if "tune" in table:
-        swept = [path for block in sweep.blocks for path in block.paths]
-        tuned = read_tuning(table["tune"], stand_in, swept, sections["variants"], problems)
+        paths = [path for block in sweep.blocks for path in block.paths]
+        tuned = read_tuning(table["tune"], stand_in, paths, variants, problems)
     if len(problems) > before:
         return None
     repeats = math.prod(to_table(replicates).values()) if replicates else 1
     product = multiplied(sweep.factors, MAX_POINTS // repeats)
     if not product.whole:
         most = repeats * math.prod(len(factor.combinations) for factor in sweep.factors)
-        told, remedy = f"at most {MAX_POINTS} points a study", "sweep fewer values, or repeat them less"
-        problems.append(Problem(("replicates",), told, f"{most} points", remedy))
+        told, asked = f"at most {MAX_POINTS} points a study", f"{most} points"
+        problems.append(Problem(("replicates",), told, asked, "sweep fewer values, or repeat them less"))
         return None
     unmet = sweep.never_met(product)
     if unmet and written_grid is not None:  # of the conditions, only the file's own mistakes are mistakes
-        written = read_sweep(written_grid, sections["variants"], stand_in, cell, [])
+        written = swept(written_grid, [])
         never = written.never_met(multiplied(written.factors, MAX_POINTS))
         unmet = [one for one in unmet if any((one.path, one.given) == (p.path, p.given) for p in never)]
     problems.extend(unmet)
@@ -140,10 +144,12 @@ def _plan(
     if problems or design is None or replicates is None:
         return None
     cells = resolved_cells(sweep, product.cells, design, problems)
-    if problems:
-        return None
-    return _assembled(
-        str(name), {**table, **sections}, folder, design, sweep, axes, cells, replicates, plot, tuned, problems
+    return (
+        None
+        if problems
+        else _assembled(
+            str(name), {**table, **sections}, folder, design, sweep, axes, cells, replicates, plot, tuned, problems
+        )
     )
 
 
@@ -175,13 +181,15 @@ def _assembled(
         "name": name,
         **to_table(design),
         "replicates": to_table(replicates),
-        **({"variants": table["variants"]} if table["variants"] else {}),
+        **({"variants": named(table["variants"])} if table["variants"] else {}),
         "grid": sweep.described,
         **({"tune": {**to_table(tuned[0]), "over": dict(space)}} if tuned else {}),
         **({"plot": to_table(plot)} if plot else {}),
     }
     # of a device's path only the name, so that the text is the same wherever the file lies
-    chip = {"device": Path(table["chip"]["device"]).name, **_without_set_aside(design, sweep)}
+    # beside variants with devices of their own, only what is said of all of them
+    whole = own_fields(table["chip"]) if sweep.chips else _without_set_aside(design, sweep)
+    chip = {"device": Path(table["chip"]["device"]).name, **whole}
     try:
         return Plan(
             name=name,
@@ -235,22 +243,6 @@ def _without_set_aside(design: Design, sweep: Sweep) -> dict[str, Any]:
 def _swept_everywhere(sweep: Sweep) -> set[str]:
     """The paths of which every cell of the grid has a value of its own."""
     return {path for factor in sweep.factors for path in factor.everywhere}
-
-
-def _device(table: Mapping[str, Any], folder: Path, problems: list[Problem]) -> ChipSpec | None:
-    """The device model that the section names."""
-    device = table.get("device")
-    if not isinstance(device, str):
-        given = "" if device is None else format_value(device)
-        allowed = "must be the name of a device model or the path of a TOML file"
-        problems.append(Problem(("chip", "device"), allowed, given, "`imcsim devices` lists the models"))
-        return None
-    try:
-        return load(folder / device if is_path(device) else device)
-    except SpecError as error:
-        # what is wrong with a file says where itself; a wrong name stands here
-        problems.extend(p if p.source else p.within("chip", "device") for p in error.problems)
-        return None
 
 
 def _optional(spec: type[T], key: str, table: Mapping[str, Any], problems: list[Problem]) -> T | None:

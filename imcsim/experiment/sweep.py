@@ -13,6 +13,7 @@ from imcsim.experiment.design import Design
 from imcsim.experiment.grid import Block, GridReader
 from imcsim.experiment.variants import VARIANT, check_variants
 from imcsim.specs.cells import DERIVES_MISMATCH
+from imcsim.specs.chip import ChipSpec
 from imcsim.specs.codec import Blocks, format_value
 from imcsim.study.grid import Combination, Factor, Multiplied
 from imcsim.study.plan import Cell
@@ -21,9 +22,13 @@ _TOLD = 1000  # cells that cannot be, beyond which no more are looked at
 
 
 class Sweep(NamedTuple):
-    """The `variants` and the `blocks` of a grid, the table that `described` it, and what its conditions ask in vain."""
+    """The `variants` and the `blocks` of a grid, the table that `described` it, and what its conditions ask in vain.
+
+    `chips` are the chips of the variants that have a device of their own.
+    """
 
     variants: Mapping[str, Any]
+    chips: Mapping[str, ChipSpec]
     blocks: Sequence[Block]
     described: Mapping[str, Any]
     unmet: Sequence[Problem]
@@ -57,21 +62,29 @@ class Sweep(NamedTuple):
 
 
 def read_sweep(
-    grid: Mapping[str, Any], variants: Mapping[str, Any], design: Design, cell: Any, problems: list[Problem]
+    grid: Mapping[str, Any],
+    variants: Mapping[str, Any],
+    chips: Mapping[str, ChipSpec],
+    design: Design,
+    cell: Any,
+    problems: list[Problem],
 ) -> Sweep:
-    """The sweep of the sections [grid] and [variants] over `design`; `cell` is the study's own [chip.cell]."""
+    """The sweep of the sections [grid] and [variants] over `design`, or over the `chips` of some variants.
+
+    `cell` is the study's own [chip.cell].
+    """
     reader = GridReader(design, list(variants), problems)
     blocks, described = reader.read(grid)
     problems.extend(conflicts(blocks, cell, DERIVES_MISMATCH.get(type(design.chip.cell), ())))
-    check_variants(variants, [path for block in blocks for path in block.paths], design, problems)
-    return Sweep(variants, blocks, described, reader.unmet)
+    check_variants(variants, chips, [path for block in blocks for path in block.paths], design, problems)
+    return Sweep(variants, chips, blocks, described, reader.unmet)
 
 
 def resolved_cells(
     sweep: Sweep, combinations: Sequence[Combination], design: Design, problems: list[Problem]
 ) -> list[Cell]:
     """The cell at each combination of the sweep; `problems` gathers why some cannot be."""
-    resolver = Resolver(design, sweep.variants)
+    resolver = Resolver(design, sweep.variants, sweep.chips)
     cells, alone = [], _Alone(sweep.blocks, resolver)
     failed = 0
     for coordinates in combinations:

@@ -12,6 +12,7 @@ import numpy as np
 
 from imcsim import datasets
 from imcsim.experiment.design import Design, built
+from imcsim.experiment.reading import TimedDie, extrapolations
 from imcsim.experiment.trained import on_chip, tuning_key
 from imcsim.experiment.tune import TuneSpec, changed, read_config
 from imcsim.rng import child, draw_key
@@ -78,9 +79,12 @@ def make_score(key: Key, artifacts: Artifacts) -> Mapping[str, Any]:
     found = []
     for training, trained in enumerate(trainings):
         # streams of its own: what is evaluated later has other dies, other weights and other noise
-        network = on_chip(trained, design, data, child(design.seed, "tune", "calibration", training))
+        with extrapolations([]):  # what is evaluated later tells of them
+            network = on_chip(trained, design, data, child(design.seed, "tune", "calibration", training))
         for die in range(key["dies"]):
-            manufactured = network.on_die(draw_key(child(design.seed, "tune", "die", die)))
+            die_key = draw_key(child(design.seed, "tune", "die", die))
+            probing = child(design.seed, "tune", "compensation", training, die)
+            manufactured = TimedDie(network, die_key, design.read, data.x_train, probing)
             for read in range(key["reads"]):
                 z = manufactured.logits(data.x_test, child(design.seed, "tune", "read", training, die, read))
                 found.append(accuracy(z, data.y_test))

@@ -6,16 +6,23 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from imcsim.errors import Problem
-from imcsim.experiment.design import Design
+from imcsim.experiment.design import Design, changed_design
 from imcsim.experiment.paths import SWEPT, leaves
 from imcsim.specs.cells import ALTERNATIVES
-from imcsim.specs.codec import format_value, overlaid
+from imcsim.specs.chip import ChipSpec
+from imcsim.specs.codec import format_value
 
 VARIANT = "variant"  # the path of their axis
 
 
-def check_variants(variants: Mapping[str, Any], swept: Iterable[str], design: Design, problems: list[Problem]) -> None:
-    """Add to `problems` what is wrong with [variants] of a study that sweeps the paths `swept`."""
+def check_variants(
+    variants: Mapping[str, Any],
+    chips: Mapping[str, ChipSpec],
+    swept: Iterable[str],
+    design: Design,
+    problems: list[Problem],
+) -> None:
+    """Add to `problems` what is wrong with [variants], some with `chips` of their own, beside the paths `swept`."""
     paths = list(dict.fromkeys(swept))
     for name, changes in variants.items():
         for path in paths:
@@ -31,7 +38,8 @@ def check_variants(variants: Mapping[str, Any], swept: Iterable[str], design: De
         strange = [key for key in changes if key not in SWEPT]
         problems.extend(Problem((*where, key), "cannot vary", remedy=f"vary {', '.join(SWEPT)}") for key in strange)
         found: list[Problem] = []
-        overlaid(design, {key: value for key, value in changes.items() if key in SWEPT}, (), found)
+        changed = {key: value for key, value in changes.items() if key in SWEPT}
+        changed_design(design, chips.get(name), changed, found)
         problems.extend(problem.within(*where) for problem in found)
 
 

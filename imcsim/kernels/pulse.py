@@ -37,6 +37,10 @@ SLOTS = np.uint32(0x7FFFFFFF)
 _SHIFT = np.uint32(31)
 _NORMALS = 64  # drawn at once for a cell
 MOST_SIGMAS = 6.5  # no normal lies beyond: normal_of
+# Taylor coefficients of exp and of 2 atanh(s) / s in s^2, the highest but the first; the bits of sqrt(1/2)
+_EXP = (1 / 40320, 1 / 5040, 1 / 720, 1 / 120, 1 / 24, 1 / 6, 1 / 2, 1.0, 1.0)
+_ATANH = (2 / 11, 2 / 9, 2 / 7, 2 / 5, 2 / 3, 2.0)
+_SQRT_HALF = np.int64(0x3FE6A09E667F3BCD)
 
 
 class Devices(NamedTuple):
@@ -186,49 +190,128 @@ def pulse_trains(probabilities, lengths, keys, source):
 
 
 @inline
-def _pulse_lanes(w, rows_word, words, slot, cells, devices, noise):
-    """Pulse those of up to 64 cells of a row whose column pulses in a slot: w (n,) float64, in place."""
-    sigma, sloped, additive = devices.cycle_sigma, devices.kind == LINEAR, devices.additive
-    for c in range(w.shape[0]):
-        rising = (rows_word ^ words[c]) >> _SHIFT == 0
-        size = cells[0, c] if rising else cells[1, c]
-        change = size
-        if sloped:
-            change += (cells[4, c] if rising else cells[5, c]) * w[c]
-        change += sigma * (size if additive else change) * noise[c]
-        new = min(max(w[c] + (change if rising else -change), cells[2, c]), cells[3, c])
-        w[c] = new if (words[c] >> np.uint32(slot)) & np.uint32(1) else w[c]
+def _exp(x):
+    """exp(x) to 1e-11 of it, for |x| up to 700: beyond, as at the limit. numba's own would not vectorise."""
+    x = min(max(x, -700.0), 700.0)
+    n = np.rint(x * 1.4426950408889634)
+    r = x - n * 0.6931471805599453
+    e = 1 / 362880  # Taylor up to r^9, |r| <= ln(2) / 2: what follows is 7e-12
+    for c in _EXP:
+        e = e * r + c
+    return e * np.int64((np.int64(n) + 1023) << 52).view(np.float64)
 
 
 @inline
-def _pulse_some(w, rows_word, words, slot, first, devices, noise, member, row):
-    """As _pulse_lanes, for steps that do not vectorise: of the cells that pulse, one after the other."""
-    for c in range(w.shape[0]):
-        if (words[c] >> np.uint32(slot)) & np.uint32(1):
-            cell = _cell(devices, member, row, first + c)
-            rising = (rows_word ^ words[c]) >> _SHIFT == 0
-            change = _step(w[c], rising, cell, devices)
-            spread = (cell.up if rising else cell.down) if devices.additive else change
-            change += devices.cycle_sigma * spread * noise[c]
-            w[c] = min(max(w[c] + (change if rising else -change), cell.low), cell.high)
+def _power(x, g):
+    """x^g for x from 0 to 1, to 1e-11 (1 + g |log x|) of it; a branch at 0 would keep it from vectorising."""
+    bits = np.float64(x).view(np.int64)
+    exponent = (bits - _SQRT_HALF) >> 52
+    mantissa = np.int64(bits - (exponent << 52)).view(np.float64)  # in [sqrt(1/2), sqrt(2))
+    s = (mantissa - 1) / (mantissa + 1)
+    log_m = 2 / 13  # log(m) = 2 atanh(s), up to s^13, |s| <= 0.172: what follows is 5e-13
+    for c in _ATANH:
+        log_m = log_m * s * s + c
+    return _exp(g * (exponent * 0.6931471805599453 + s * log_m)) * np.float64(x > 0)
+
+
+# 64 cells of a row in one flat array, a number of theirs every 64: of places in one array the compiler knows that they
+# are apart, of many arrays it does not, and would not vectorise. The weight, its change by a pulse, what the step is
+# made of in the direction of the sample, and the bounds; then what steps up and steps down are made of.
+_W, _CHANGE, _SIZE, _OFFSET, _SLOPE, _PLACE, _LOW, _HIGH, _UP, _DOWN, _ALL = (64 * k for k in (*range(9), 12, 15))
 
 
 @inline
-def _pulse_trains_at_once(w, rows_word, words, cells, sigma, noise):
-    """The whole train of a sample on up to 64 cells of constant step; which of them must go pulse by pulse, bits.
+def _load(cells, states, devices, member, row, first, n):
+    """Weights and numbers of cells first ... first + n; those beyond, up to 64, have none.
+
+    A step is its signed size times a function of offset + slope w.
+    """
+    cells[:] = 0
+    for c in range(n):
+        cell = _cell(devices, member, row, first + c)
+        width, shape = cell.high - cell.low, devices.shape
+        cells[_W + c], cells[_LOW + c], cells[_HIGH + c] = states[member, row, first + c], cell.low, cell.high
+        up, down = _UP + c, _DOWN + c
+        cells[up], cells[down] = cell.up, -cell.down
+        if devices.kind == LINEAR:
+            cells[up + 128], cells[down + 128] = cell.slope_up, -cell.slope_down
+        elif devices.kind == EXPONENTIAL:  # the exponent, A exp(z) = exp(log A + z)
+            cells[up + 64] = np.log(shape[0]) + shape[2] * shape[5]
+            cells[down + 64] = np.log(shape[1]) - shape[3] * shape[5]
+            cells[up + 128] = 2 * shape[2] * shape[4] / width
+            cells[down + 128] = -2 * shape[3] * shape[4] / width
+        elif devices.kind == POWER:  # what is left of the range
+            cells[up + 64], cells[down + 64] = cell.high / width, -cell.low / width
+            cells[up + 128], cells[down + 128] = -1 / width, 1 / width
+        elif devices.kind == TABLE:  # the place in the table
+            places = devices.table.shape[1] - 1
+            cells[up + 64] = cells[down + 64] = -places * cell.low / width
+            cells[up + 128] = cells[down + 128] = places / width
+
+
+@inline
+def _direct(cells, rows_word, words, table):
+    """Choose what steps are made of by the direction in which a sample moves each cell."""
+    for c in range(_NORMALS):
+        falls = (rows_word ^ words[c]) >> _SHIFT != 0
+        cells[_SIZE + c] = cells[_DOWN + c] if falls else cells[_UP + c]
+        cells[_OFFSET + c] = cells[_DOWN + 64 + c] if falls else cells[_UP + 64 + c]
+        cells[_SLOPE + c] = cells[_DOWN + 128 + c] if falls else cells[_UP + 128 + c]
+        cells[_PLACE + c] = table.shape[1] if falls else 0
+
+
+@inline
+def _steps(cells, devices):
+    """How far a pulse without noise moves 64 cells, signed: loops that vectorise, one a kind."""
+    if devices.kind == CONSTANT:
+        for c in range(_NORMALS):
+            cells[_CHANGE + c] = cells[_SIZE + c]
+    elif devices.kind == LINEAR:
+        for c in range(_NORMALS):
+            cells[_CHANGE + c] = cells[_SIZE + c] + cells[_SLOPE + c] * cells[_W + c]
+    elif devices.kind == EXPONENTIAL:
+        for c in range(_NORMALS):
+            lost = _exp(cells[_OFFSET + c] + cells[_SLOPE + c] * cells[_W + c])
+            cells[_CHANGE + c] = cells[_SIZE + c] * max(1 - lost, 0.0)
+    elif devices.kind == POWER:
+        gamma = devices.shape[0]
+        for c in range(_NORMALS):
+            left = min(max(cells[_OFFSET + c] + cells[_SLOPE + c] * cells[_W + c], 0.0), 1.0)
+            cells[_CHANGE + c] = cells[_SIZE + c] * _power(left, gamma)
+    else:
+        steps, last = devices.table.reshape(-1), devices.table.shape[1] - 1
+        for c in range(_NORMALS):
+            place = min(max(cells[_OFFSET + c] + cells[_SLOPE + c] * cells[_W + c], 0.0), np.float64(last))
+            below = min(np.int64(place), last - 1)
+            at = below + np.int64(cells[_PLACE + c])
+            cells[_CHANGE + c] = cells[_SIZE + c] * (steps[at] + (place - below) * (steps[at + 1] - steps[at]))
+
+
+@inline
+def _pulse_slot(cells, words, slot, devices, noise):
+    """Pulse those of 64 cells whose word has the slot, in place."""
+    sigma, additive = devices.cycle_sigma, devices.additive
+    for c in range(_NORMALS):
+        w, change = cells[_W + c], cells[_CHANGE + c]
+        change += sigma * (cells[_SIZE + c] if additive else change) * noise[c]
+        new = min(max(w + change, cells[_LOW + c]), cells[_HIGH + c])
+        cells[_W + c] = new if (words[c] >> np.uint32(slot)) & np.uint32(1) else w
+
+
+@inline
+def _pulse_train(cells, rows_word, words, sigma, noise):
+    """The whole train of a sample on 64 cells of constant step; words are left to those that must go pulse by pulse.
 
     n steps of s (1 + sigma xi) are one of s (n + sigma sqrt(n) xi), unless a bound was met on the way.
     """
-    late = np.uint64(0)
-    for c in range(w.shape[0]):
-        n = np.float64(_count(rows_word & words[c] & SLOTS))
-        rising = (rows_word ^ words[c]) >> _SHIFT == 0
-        size = cells[0, c] if rising else cells[1, c]
-        reach = n * size * (1 + MOST_SIGMAS * sigma)
-        change = size * (n + sigma * np.sqrt(n) * noise[c])
-        inside = (w[c] - cells[2, c] > reach) & (cells[3, c] - w[c] > reach)
-        w[c] += (change if rising else -change) if inside else 0.0
-        late |= np.uint64(n > 0 and not inside) << np.uint64(c)
+    late = np.uint32(0)
+    for c in range(_NORMALS):
+        n, w, size = np.float64(_count(rows_word & words[c] & SLOTS)), cells[_W + c], cells[_SIZE + c]
+        reach = n * abs(size) * (1 + MOST_SIGMAS * sigma)
+        inside = (w - cells[_LOW + c] > reach) & (cells[_HIGH + c] - w > reach)
+        cells[_W + c] = w + (size * (n + sigma * np.sqrt(n) * noise[c]) if inside else 0.0)
+        words[c] = np.uint32(0) if inside else words[c]
+        late |= rows_word & words[c] & SLOTS
     return late
 
 
@@ -251,48 +334,31 @@ def apply_trains(states, row_words, column_words, devices, keys):
         for sample in range(samples):
             for column in range(cols):
                 busy[member, sample, column // _NORMALS] |= column_words[member, sample, column] & SLOTS
-    constant, vector = devices.kind == CONSTANT, devices.kind <= LINEAR
     for index in nb.prange(members * rows):
         member, row = index // rows, index % rows
-        noise, state, numbers = np.zeros(_NORMALS, np.float32), np.empty(_NORMALS), np.zeros((6, _NORMALS))
+        noise, words, cells = np.zeros(_NORMALS, np.float32), np.zeros(_NORMALS, np.uint32), np.empty(_ALL)
         for block in range(blocks):
             first, last = block * _NORMALS, min((block + 1) * _NORMALS, cols)
             n = last - first
-            w, cells = state[:n], numbers[:, :n]
-            for c in range(n):
-                w[c] = states[member, row, first + c]
-                cell = _cell(devices, member, row, first + c)
-                cells[0, c], cells[1, c], cells[2, c], cells[3, c] = cell.up, cell.down, cell.low, cell.high
-                cells[4, c], cells[5, c] = cell.slope_up, cell.slope_down
+            _load(cells, states, devices, member, row, first, n)
+            words[n:] = 0
             for sample in range(samples):
                 word = row_words[member, sample, row]
                 live = word & busy[member, sample, block]
                 if live == 0:
                     continue
-                words = column_words[member, sample, first:last]
+                words[:n] = column_words[member, sample, first:last]
                 _add_counts(up[member, row, first:last], down[member, row, first:last], word, words)
-                if constant:
+                _direct(cells, word, words, devices.table)
+                if devices.kind == CONSTANT:
                     _noise(noise, devices, keys[member], block, row, sample, 31)
-                    late = _pulse_trains_at_once(w, word, words, cells, devices.cycle_sigma, noise)
-                    if late == 0:
-                        continue
+                    live = _pulse_train(cells, word, words, devices.cycle_sigma, noise)
                 for slot in range(31):
-                    if (live >> np.uint32(slot)) & np.uint32(1) == 0:
-                        continue
-                    _noise(noise, devices, keys[member], block, row, sample, slot)
-                    if constant:
-                        for c in range(n):
-                            if (late >> np.uint64(c)) & np.uint64(1):
-                                _pulse_lanes(
-                                    w[c : c + 1], word, words[c : c + 1], slot, cells[:, c : c + 1], devices,
-                                    noise[c : c + 1],
-                                )  # fmt: skip
-                    elif vector:
-                        _pulse_lanes(w, word, words, slot, cells, devices, noise)
-                    else:
-                        _pulse_some(w, word, words, slot, first, devices, noise, member, row)
-            for c in range(n):
-                out[member, row, first + c] = w[c]
+                    if (live >> np.uint32(slot)) & np.uint32(1):
+                        _noise(noise, devices, keys[member], block, row, sample, slot)
+                        _steps(cells, devices)
+                        _pulse_slot(cells, words, slot, devices, noise)
+            out[member, row, first:last] = cells[:n]
     return out, up, down
 
 

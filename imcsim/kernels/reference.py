@@ -171,8 +171,21 @@ def conversions(
     `x` (members, samples, tiles, cycles, rows) is what drives the rows, `states` and `variances` (members, tiles, rows,
     pair, columns) are the cells, `column` holds arrays (pair x columns,).
     """
-    members, tiles, _, pair, columns = states.shape
-    samples, cycles = x.shape[1], x.shape[3]
+    sums, of_cells = (
+        np.einsum("mstkr,mtrpc->mstkpc", drive, cells.astype(np.float64))
+        for drive, cells in ((x, states), (x**2, variances))
+    )
+    return codes_of(sums, of_cells, column, adc, weights, accumulate, keys)
+
+
+def codes_of(
+    sums: Array, variances: Array, column: Column, adc: Converters, weights: Array, accumulate: bool, keys: Array
+) -> Array:
+    """What every conversion gives of sums of columns and the variances of their cells, as `conversions`.
+
+    Both are (members, samples, tiles, cycles, pair, columns).
+    """
+    members, samples, tiles, cycles, pair, columns = sums.shape
     own = [
         Column(**{k: v if k == "cell_variance" else v.reshape(pair, -1)[p] for k, v in column._asdict().items()})
         for p in range(pair)
@@ -181,19 +194,17 @@ def conversions(
     out = np.zeros((members, samples, tiles, 1 if accumulate else cycles, columns))
     for member, sample, tile in np.ndindex(members, samples, tiles):
         place = member * tiles + tile, int(keys[member])
-        driven = x[member, sample, tile]
-        sums = np.einsum("kr,rpc->kpc", driven, states[member, tile].astype(np.float64))
-        variance = np.einsum("kr,rpc->kpc", driven**2, variances[member, tile].astype(np.float64))
         charge = np.zeros(columns)
         for cycle in range(cycles):
             number = tile * cycles + cycle
+            value, variance = sums[member, sample, tile, cycle], variances[member, sample, tile, cycle]
             if merged:
-                args = sums[cycle, 0], variance[cycle, 0], column, adc
+                args = value[0], variance[0], column, adc
                 out[member, sample, tile, cycle] = convert_linear(*args, *place, number, sample)
                 continue
-            v = analog(sums[cycle, 0], variance[cycle, 0], own[0], place[1], number, sample, CELL_NOISE)
+            v = analog(value[0], variance[0], own[0], place[1], number, sample, CELL_NOISE)
             if pair == 2:
-                v = v - analog(sums[cycle, 1], variance[cycle, 1], own[1], place[1], number, sample, SECOND_CELL_NOISE)
+                v = v - analog(value[1], variance[1], own[1], place[1], number, sample, SECOND_CELL_NOISE)
             if accumulate:
                 charge += weights[cycle] * v
             else:

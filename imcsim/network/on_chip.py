@@ -44,6 +44,23 @@ class ChipNetwork:
             x = self._hidden(layer, x, keys, now_s)
         return self._sums(last, x, keys, now_s)
 
+    def backward(self, layer: int, error: Array, rng: Generators, *, now_s: float = 0.0) -> Array:
+        """Carry errors (samples, outputs of the layer) back through its cells, W^T e: (samples, inputs of the layer).
+
+        In units of weight x error, ahead of any activation's slope. An ensemble takes a generator a member, and gives
+        and takes (members, samples, ...). Raises CapabilityError where the design has no transposed read.
+        """
+        keys = [draw_key(one) for one in ([rng] if isinstance(rng, np.random.Generator) else rng)]
+        streams = [child(key, "backward", layer) for key in keys]
+        crossbar = self.layers[layer]
+        return crossbar.mvm_t(error, streams[0] if crossbar.die.members is None else streams, now_s=now_s)
+
+    def calibrate_backward(self, layer: int, error: Array) -> ChipNetwork:
+        """Set what the transposed read of a layer needs, on errors (samples, outputs): see Crossbar.calibrate_t."""
+        layers = list(self.layers)
+        layers[layer] = layers[layer].calibrate_t(error)
+        return dataclasses.replace(self, layers=tuple(layers))
+
     def on_die(self, key: int | Sequence[int]) -> ChipNetwork:
         """The same programmed weights and ranges on the die of `key` (64 bits); of many keys, on an ensemble."""
         layers = []
@@ -61,9 +78,26 @@ class ChipNetwork:
         keys = [draw_key(one) for one in ([rng] if isinstance(rng, np.random.Generator) else rng)]
         layers = []
         for index, layer in enumerate(self.layers):
-            streams = [child(key, "trim", index) for key in keys]
-            own = streams[0] if layer.die.members is None else streams
-            layers.append(layer.trim(own, levels=levels, reads=reads))
+            layers.append(layer.trim(_streams(layer, keys, "trim", index), levels=levels, reads=reads))
+        return dataclasses.replace(self, layers=tuple(layers))
+
+    def compensate(self, probes: Array, rng: Generators, *, now_s: float, per_column: bool = False) -> ChipNetwork:
+        """Undo the drift of every layer until `now_s`, as Crossbar.compensate does, by probes (samples, inputs).
+
+        A layer is probed by what arrives there right after the write, at both times: its factor knows nothing of the
+        drift of the layers before it. Factors of an earlier compensation are forgotten. An ensemble takes a generator
+        a member.
+        """
+        keys = [draw_key(one) for one in ([rng] if isinstance(rng, np.random.Generator) else rng)]
+        network = dataclasses.replace(
+            self, layers=tuple(dataclasses.replace(layer, gain=None) for layer in self.layers)
+        )
+        layers, x = [], probes
+        for index, layer in enumerate(network.layers):
+            at_write = layer.mvm(x, _streams(layer, keys, "probe at the write", index), now_s=layer.written_s)
+            probing = _streams(layer, keys, "probe", index)
+            layers.append(layer.compensate(x, at_write, probing, now_s=now_s, per_column=per_column))
+            x = np.asarray(ACTIVATIONS[self.activation].function(at_write + self.biases[index]))
         return dataclasses.replace(self, layers=tuple(layers))
 
     def _hidden(self, layer: int, x: Array, keys: Sequence[int], now_s: float) -> Array:
@@ -71,10 +105,15 @@ class ChipNetwork:
 
     def _sums(self, layer: int, x: Array, keys: Sequence[int], now_s: float) -> Array:
         # a stream a layer: what one layer reads does not depend on how many were read before it
-        streams = [child(key, "read", layer) for key in keys]
         crossbar = self.layers[layer]
-        read = crossbar.mvm(x, streams[0] if crossbar.die.members is None else streams, now_s=now_s)
+        read = crossbar.mvm(x, _streams(crossbar, keys, "read", layer), now_s=now_s)
         return np.asarray(read + self.biases[layer])
+
+
+def _streams(layer: Crossbar, keys: Sequence[int], *path: str | int) -> Generators:
+    """The generator that a call of a layer takes, or one a member, addressed by name in the streams of `keys`."""
+    streams = [child(key, *path) for key in keys]
+    return streams[0] if layer.die.members is None else streams
 
 
 def program(mlp: MLP, spec: ChipSpec, rng: np.random.Generator) -> ChipNetwork:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from imcsim.errors import Problem
 from imcsim.specs.fields import Spec, limited
+
+MOST_ROWS = 1024
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +31,7 @@ class ArraySpec(Spec):
     ("unit_column"). `current_limit` clips a column at that many on-cells.
     """
 
-    rows: int = limited(128, low=1, high=1024)
+    rows: int = limited(128, low=1, high=MOST_ROWS)
     cols: int = limited(128, low=1, high=4096)
     mapping: Literal["differential", "differential_two_sided", "offset", "twos_complement"] = "differential"
     cell_bits: int = limited(1, low=1, high=8)
@@ -38,7 +41,7 @@ class ArraySpec(Spec):
     weight_percentile: float | None = limited(None, low=50, high=100, unit="%")
     weight_limit: float | None = limited(None, low=1e-12, high=1e12, unit="1")
     tiling: Literal["maximal", "equal"] = "maximal"
-    rows_parallel: int | None = limited(None, low=1, high=1024)
+    rows_parallel: int | None = limited(None, low=1, high=MOST_ROWS)
     subtraction: Literal["digital", "analog"] = "digital"
     offset_correction: Literal["digital", "unit_column"] = "digital"
     current_limit: float | None = limited(None, low=0.1, high=1e6, unit="1")
@@ -61,6 +64,12 @@ class ArraySpec(Spec):
         bits = self.stored_bits - sign
         cut = tuple(min(self.cell_bits, bits - first) for first in range(0, bits, self.cell_bits))
         return (*cut, 1) if sign else cut
+
+    @property
+    def transposed(self) -> ArraySpec:
+        """The same arrays with rows and columns exchanged, read whole; unit columns stand in no row of them."""
+        exchanged = {"rows": self.cols, "cols": self.rows, "rows_parallel": None, "offset_correction": "digital"}
+        return dataclasses.replace(self, **exchanged)  # type: ignore[arg-type]  # each of its field's type
 
     def problems(self) -> Iterable[Problem]:
         if self.slices is not None:

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Literal
 
 from imcsim.errors import Problem
 from imcsim.specs.fields import Spec, limited
+from imcsim.specs.pulsed import PulsedCell
 from imcsim.specs.resistive import ResistiveCell
 
 REFERENCE_K = 300.0  # at which the numbers of a cell are given
@@ -206,7 +207,7 @@ def _idle_supply(cell: StoredBitCell, remedy: str) -> Iterable[Problem]:
 
 
 AnySramCell = SramCell | SramDischargeCell | SramCurrentCell | SramCapacitorCell
-Cell = AnySramCell | ResistiveCell
+Cell = AnySramCell | ResistiveCell | PulsedCell
 
 # Fields of which a cell has one side: a number itself, or what it is derived from. To give one sets the others aside.
 ALTERNATIVES = {

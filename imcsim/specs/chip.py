@@ -5,31 +5,49 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from imcsim.errors import Problem
+from imcsim.errors import Problem, SpecError
 from imcsim.specs.adc import ADC, UniformADC
-from imcsim.specs.array import ArraySpec
-from imcsim.specs.cells import Cell, TransistorCell
+from imcsim.specs.array import MOST_ROWS, ArraySpec
+from imcsim.specs.cells import Cell, SramCapacitorCell, TransistorCell
 from imcsim.specs.dac import DAC, BitSerialDAC
 from imcsim.specs.fields import Spec
+from imcsim.specs.pulsed import PulsedCell
 from imcsim.specs.resistive import ResistiveCell
-from imcsim.specs.wires import ResistiveWires
+from imcsim.specs.transpose import TransposeRead
+from imcsim.specs.wires import GatedWires, ResistiveWires
 
 
 @dataclass(frozen=True, kw_only=True)
 class ChipSpec(Spec):
-    """A chip before it is manufactured: its cell, array and converters, and its wires where they resist."""
+    """A chip before it is manufactured: its cell, array and converters; its wires and its transposed read, if any."""
 
     cell: Cell
     array: ArraySpec = field(default_factory=ArraySpec)
     dac: DAC = field(default_factory=BitSerialDAC)
     adc: ADC = field(default_factory=UniformADC)
-    wires: ResistiveWires | None = None
+    wires: ResistiveWires | GatedWires | None = None
+    transpose: TransposeRead | None = None
+
+    @property
+    def transposed(self) -> ChipSpec | None:
+        """The design of its transposed read: arrays of `cols` x `rows` cells between other converters; None: none.
+
+        Without wires: what arrives through them is that of the read forward, transposed.
+        """
+        if self.transpose is None:
+            return None
+        dac, adc = self.transpose.dac, self.transpose.adc
+        return ChipSpec(cell=self.cell, array=self.array.transposed, dac=dac, adc=adc)
 
     def problems(self) -> Iterable[Problem]:
+        if self.transpose is not None:
+            yield from self._of_transpose()
         if self.wires is not None:
             yield from self._of_wires(self.wires)
-        if isinstance(self.cell, ResistiveCell) and self.cell.current is not None:
-            yield from self._of_nonlinear_cells()
+        if isinstance(self.cell, PulsedCell):
+            yield from self._of_pulsed_cells()
+        if isinstance(self.wires, GatedWires):
+            yield from self._of_gates()
         if not isinstance(self.cell, TransistorCell):
             return
         if isinstance(self.dac, BitSerialDAC):
@@ -48,25 +66,75 @@ class ChipSpec(Spec):
                 remedy='use kind = "bit_serial", which takes signed inputs in two\'s complement',
             )
 
-    def _of_nonlinear_cells(self) -> Iterable[Problem]:
-        # at the read voltage I = g V, whatever the law: only levels between would tell
-        if not isinstance(self.dac, BitSerialDAC) or self.dac.slice_bits != 1:
-            yield Problem(
-                ("cell", "current"),
-                "needs inputs of single bits, at the read voltage: levels between are not modelled",
-                f'dac.kind = "{self.dac.kind}"',
-                'use dac.kind = "bit_serial" with slice_bits = 1, or drop cell.current',
-            )
+    def _of_gates(self) -> Iterable[Problem]:
+        allowed = "must give single bits: the input switches a cell on or off"
+        dac = self.dac
+        if not isinstance(dac, BitSerialDAC):
+            yield Problem(("dac", "kind"), allowed, f'"{dac.kind}"', 'use kind = "bit_serial"')
+            return
+        if dac.slice_bits != 1:
+            yield Problem(("dac", "slice_bits"), allowed, str(dac.slice_bits), "set it to 1")
+        if dac.encoding == "sign_magnitude":
+            remedy = 'use "twos_complement" or "two_phase"'
+            yield Problem(("dac", "encoding"), "a gate has no sign", f'"{dac.encoding}"', remedy)
+        for name in ("gain_sigma_rel", "unit_sigma_rel", "noise_lsb"):
+            if value := getattr(dac, name):
+                yield Problem(("dac", name), "has no meaning where inputs only open and close gates", f"{value:g}")
 
-    def _of_wires(self, wires: ResistiveWires) -> Iterable[Problem]:
+    def _of_pulsed_cells(self) -> Iterable[Problem]:
+        # the state of a device is the signed weight itself: a column of them is its pairs, subtracted
+        array, dac = self.array, self.dac
+        if array.mapping != "differential":
+            allowed = "a pulsed device is one of a pair, the other a fixed reference"
+            yield Problem(("array", "mapping"), allowed, f'"{array.mapping}"', 'set mapping = "differential"')
+        elif array.subtraction != "analog":
+            allowed = "a pulsed device and its reference are subtracted ahead of the converter"
+            yield Problem(("array", "subtraction"), allowed, f'"{array.subtraction}"', 'set subtraction = "analog"')
+        if len(array.slice_bits) > 1:
+            remedy = "set cell_bits = weight_bits - 1, at most 8, and leave slices out"
+            given = f"{len(array.slice_bits)} slices"
+            yield Problem(("array", "cell_bits"), "a pulsed device holds a whole weight", given, remedy)
+        if array.current_limit is not None:
+            allowed = "has no meaning where the pair is subtracted: what each device conducts is not modelled"
+            yield Problem(("array", "current_limit"), allowed, f"{array.current_limit:g}", "drop it")
+        if isinstance(dac, BitSerialDAC) and dac.signed and dac.bits == 1 and dac.encoding == "twos_complement":
+            allowed = "inputs of -1 and +1 are completed by the sum of the weights, which pulses leave unknown"
+            yield Problem(("dac", "bits"), allowed, "1", 'set encoding = "two_phase" or "sign_magnitude"')
+
+    def _of_wires(self, wires: ResistiveWires | GatedWires) -> Iterable[Problem]:
         if not isinstance(self.cell, ResistiveCell):
             allowed = "are of cells that conduct: the bit line of an SRAM cell takes currents"
             yield Problem(("wires",), allowed, f'cell.kind = "{self.cell.kind}"', "leave them out")
-        elif self.cell.current is not None:
-            remedy = "drop cell.current, or solve by imcsim.wires.currents"
-            yield Problem(("wires",), "are of cells with I = g V: others have no transfer matrix", remedy=remedy)
+        elif wires.solver != "nodal":
+            given, remedy = f'"{wires.solver}"', 'use solver = "nodal"'
+            if self.cell.current is not None:
+                yield Problem(("wires", "solver"), "closed forms know cells with I = g V", given, remedy)
+            if self.cell.white_noise is not None and isinstance(wires, GatedWires):
+                yield Problem(("wires", "solver"), "this closed form knows no noise of cells", given, remedy)
         if wires.pairs != "separate" and not self.array.differential:
             yield Problem(("wires", "pairs"), "has no meaning without a differential mapping", f'"{wires.pairs}"')
         if wires.pairs == "shared_bit_line" and self.array.subtraction != "analog":
             remedy = 'set array.subtraction = "analog"'
             yield Problem(("wires", "pairs"), "subtracts on the bit line itself", '"shared_bit_line"', remedy)
+
+    def _of_transpose(self) -> Iterable[Problem]:
+        remedy = "leave it out"
+        if isinstance(self.cell, SramCapacitorCell):
+            allowed = "is of cells between two lines alike: a capacitor cell shares its charge on the bit line"
+            yield Problem(("transpose",), allowed, f'cell.kind = "{self.cell.kind}"', remedy)
+        elif isinstance(self.wires, GatedWires):
+            allowed = "drives bit lines and reads word lines, which lead to gates and carry no current"
+            yield Problem(
+                ("transpose",), allowed, 'wires.kind = "gated"', 'leave it out, or set wires.kind = "resistive"'
+            )
+        elif self.wires is not None and isinstance(self.cell, ResistiveCell) and self.cell.current is not None:
+            allowed = "goes through wires by reciprocity, which nonlinear cells do not have"
+            yield Problem(("transpose",), allowed, remedy="drop cell.current, or wires")
+        elif self.array.cols > MOST_ROWS:
+            allowed = f"has array.cols rows, of which there may be {MOST_ROWS}"
+            yield Problem(("transpose",), allowed, str(self.array.cols), "lower array.cols")
+        else:
+            try:
+                _ = self.transposed
+            except SpecError as error:
+                yield from (problem.within("transpose") for problem in error.problems)

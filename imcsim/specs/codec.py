@@ -19,7 +19,7 @@ _PART = r"""(?:[A-Za-z0-9_-]++|"[^"\n]*+"|'[^'\n]*+')"""
 _LONG_KEY = re.compile(rf"(?<![A-Za-z0-9_-]){_PART}(?:[ \t]*+\.[ \t]*+{_PART}){{{MAX_NESTING},}}")
 
 # The kind that a component's table means when it names none and the component does not have such fields.
-DEFAULT_KINDS = {"adc": "uniform", "dac": "bit_serial"}
+DEFAULT_KINDS = {"adc": "uniform", "dac": "bit_serial", "wires": "resistive"}
 
 T = TypeVar("T", bound=Spec)
 
@@ -103,10 +103,11 @@ def build(
 def choose(field: Field, table: Mapping[str, Any], path: tuple[str, ...], problems: list[Problem]) -> type[Spec] | None:
     """Which of the spec classes that `field` may hold `table` means, by its "kind"."""
     classes: tuple[type[Spec], ...] = field.specs
-    if len(classes) == 1:
+    only = kind_of(classes[0]) if len(classes) == 1 else None
+    if only == "":
         return classes[0]
     kinds = {kind_of(cls): cls for cls in classes}
-    kind = table.get("kind", DEFAULT_KINDS.get(field.name))
+    kind = table.get("kind", DEFAULT_KINDS.get(field.name, only))
     if isinstance(kind, str) and kind in kinds:
         return kinds[kind]
     allowed = "must be one of " + ", ".join(f'"{name}"' for name in kinds)

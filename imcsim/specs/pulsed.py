@@ -7,7 +7,7 @@ device, frozen at manufacture.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 from imcsim.errors import Problem
@@ -151,3 +151,25 @@ class UpdateSpec(Spec):
     train_length: int = limited(MOST_SLOTS, low=1, high=MOST_SLOTS)
     update_management: bool = True
     length_management: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class PulsedCell(Spec):
+    """A pulsed device beside a fixed reference device, the two subtracted ahead of the converter: a signed weight.
+
+    A device at the nominal w_max adds a full digit. `read_noise_rel`, in units of w_max, is the error of a read of the
+    pair, drawn at every read; between pulses a device keeps its weight. Energies are those of a pulse on a device, and
+    of driving a line of an array for one pulse; None: not known.
+    """
+
+    kind: ClassVar[str] = "pulsed"
+    device: Pulsed
+    update: UpdateSpec = field(default_factory=UpdateSpec)
+    read_noise_rel: float = limited(0.0, low=0, high=2, unit="1")
+    pulse_energy_J: float | None = limited(None, low=0, high=1, unit="J")
+    line_pulse_energy_J: float | None = limited(None, low=0, high=1, unit="J")
+
+    def problems(self) -> Iterable[Problem]:
+        if self.device.w_min == 0:
+            remedy = "give weights as differences from the reference device"
+            yield Problem(("device", "w_min"), "must lie below 0: a weight is signed", given="0", remedy=remedy)

@@ -24,8 +24,8 @@ class ResistiveWires(Spec):
     """Word lines that carry the input voltages to the cells, and bit lines that carry their currents to ground.
 
     A segment joins neighbouring cells, and the outermost cell to the terminal of its line, which resists besides. Word
-    lines are driven ahead of column 0, bit lines are grounded behind the last row; both, by `row_ends` and `col_ends`,
-    at either end.
+    lines are driven ahead of column 0, bit lines are grounded behind the last row of the array, used or not; both, by
+    `row_ends` and `col_ends`, at either end.
 
     The columns of a differential pair lie in arrays of their own ("separate"), side by side on common word lines
     ("interleaved"), or they are one bit line, to which a row driven by +V and one by -V lead ("shared_bit_line").
@@ -56,8 +56,9 @@ class GatedWires(Spec):
     """Cells that the input switches on and off: their current comes from a supply line and goes to a bit line.
 
     Word lines lead to gates and carry no current; the cells of a row with input 0 are off, so that the network differs
-    from input to input, and inputs are single bits. The supply line runs along the row, fed ahead of column 0, or along
-    the column, fed at the end across from the bit line's ground; both, by `supply_ends` and `col_ends`, at either end.
+    from input to input, and inputs are single bits; each read is solved for. The supply line runs along the row, fed
+    ahead of column 0, or along the column, fed at the end across from the bit line's ground; both, by `supply_ends` and
+    `col_ends`, at either end.
 
     `pairs` as in ResistiveWires; with a shared bit line the rows of a pair have supplies +V and -V.
 

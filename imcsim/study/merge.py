@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import h5py
 
 FORMAT = "imcsim-study"
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 MISSING, OK, FAILED, STOPPED = 0, 1, 2, 3
 
 _REPLICATES = {"training": "training replicate", "die": "die replicate", "read": "read replicate"}
@@ -36,6 +36,12 @@ _RESULTS: dict[str, dict[str, Any]] = {
         "units": "1",
         "flag_values": np.array([MISSING, OK, FAILED, STOPPED], dtype=np.uint8),
         "flag_meanings": "missing ok failed stopped_early",
+    },
+    "extrapolated": {
+        "long_name": "beyond the states or times that the device model was measured for",
+        "units": "1",
+        "flag_values": np.array([0, 1], dtype=np.uint8),
+        "flag_meanings": "no yes",
     },
 }
 
@@ -82,6 +88,9 @@ def _columns(plan: Plan, results: Mapping[str, Values], failed: Collection[str])
         for point, values in zip(plan.points, found, strict=True)
     ]
     columns["status"] = np.array(status, dtype=np.uint8)
+    columns["extrapolated"] = np.array(
+        [bool(values and values.get("extrapolated")) for values in found], dtype=np.uint8
+    )
     for path in plan.tuned:
         chosen = [None if values is None else values["tuned"][path] for values in found]
         columns[tuned_name(path)] = column(chosen)

@@ -21,7 +21,7 @@ from imcsim.study.canonical import canonical_json, digest
 from imcsim.version import MODEL_VERSION
 
 # the columns that every study has: no swept path may be called like one of them
-RESERVED = ("point", "training", "die", "read", "accuracy", "accuracy_float", "status")
+RESERVED = ("point", "training", "die", "read", "accuracy", "accuracy_float", "status", "extrapolated")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,6 +18,8 @@ from imcsim.study.plan import PlotSpec
 from imcsim.study.statistics import NO_SPREAD, Interval, mean_interval
 from imcsim.study.text import aligned, bounds, percent, points, replicates, without_nan
 
+BEYOND = "beyond the states or times that the device model was measured for"
+
 
 @dataclass(frozen=True, eq=False)
 class Row:
@@ -25,7 +27,8 @@ class Row:
 
     `coordinates` lacks the paths that do not apply here. `values` holds the accuracy of every training on every die at
     every read, (trainings, dies, reads), NaN where there is none; `ok`, `failed` and `missing` count points, `stopped`
-    those of the `ok` whose training was stopped early. `tuned` are the values that the cell found by itself, by path;
+    those of the `ok` whose training was stopped early, `extrapolated` those with a device model beyond the states or
+    times that it was measured for. `tuned` are the values that the cell found by itself, by path;
     None where none of its points did. `values_float` (trainings, 1) are the accuracies of the same weights in float.
     """
 
@@ -37,6 +40,7 @@ class Row:
     failed: int
     missing: int
     stopped: int = 0
+    extrapolated: int = 0
     tuned: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     values_float: NDArray[np.float64] | None = None
 
@@ -72,6 +76,10 @@ class Summary:
     def linked(self, *kept: str) -> list[str]:
         """The axes that advance together with `kept`: each combination of those has one value of theirs."""
         return [path for path in self.axes if path not in kept and self._follows(path, kept)]
+
+    def are_equal(self, path: str, other: str) -> bool:
+        """Whether two axes have the same value in every row: one quantity under two names."""
+        return all(row.coordinates.get(path) == row.coordinates.get(other) for row in self.rows)
 
     def slices(self, *kept: str) -> list[Summary]:
         """One summary for each combination that occurs of all axes but `kept` and what is linked to them."""
@@ -109,6 +117,10 @@ class Summary:
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         table = [_flat(row, self.axes) for row in self.rows]
+        if any(row.extrapolated for row in self.rows):
+            table = [
+                {**line, "points_extrapolated": row.extrapolated} for line, row in zip(table, self.rows, strict=True)
+            ]
         if self.plot is not None and self.plot.kind == "losses":
             x = self.plot.x
             lost = {id(row): part.losses(x).get(row.coordinates.get(x)) for part in self.slices(x) for row in part.rows}
@@ -141,6 +153,11 @@ def format_summary(summary: Summary) -> str:
         heads.append("points lost, 95 % interval")
         for line, row in zip(lines, summary.rows, strict=True):
             line.append(_points_lost(lost.get(row.coordinates[summary.plot.x])))
+    beyond = [row for row in summary.rows if row.extrapolated]
+    if beyond:
+        heads.append("extrapolated")
+        for line, row in zip(lines, summary.rows, strict=True):
+            line.append("yes" if row.extrapolated else "")
     known = [row.accuracy for row in summary.rows if not math.isnan(row.accuracy.mean)]
     notes = [f"chance: {100 * summary.chance:.2f} %; interval of the mean: {methods(known)}", *interval_notes(known)]
     failed, missing = sum(row.failed for row in summary.rows), sum(row.missing for row in summary.rows)
@@ -148,6 +165,9 @@ def format_summary(summary: Summary) -> str:
         notes.append(f"incomplete: points failed: {failed}, missing: {missing}; the means leave them out")
     if stopped := sum(row.stopped for row in summary.rows):
         notes.append(f"stopped early: {stopped} points, whose trainings were given up; the means hold them")
+    if beyond:
+        count = f"{sum(row.extrapolated for row in beyond)} points, in {len(beyond)} of {len(summary.rows)} rows"
+        notes.append(f"extrapolated: {count}, {BEYOND}")
     return "\n".join([summary.name, *aligned(heads, lines), *notes, *_test_set_note(summary)]) + "\n"
 
 

@@ -62,6 +62,7 @@ class StudyTable:
             values_float=in_float,
             ok=ok + stopped,
             stopped=stopped,
+            extrapolated=int(cell["extrapolated"].sum()),
             tuned={path: _first_known(cell[tuned_name(path)]) for path in self.tuned},
             failed=failed,
             missing=missing,
@@ -104,7 +105,15 @@ def read_table(path: Path) -> StudyTable:
                 raise ValueError(f"its format is {found[0]} {found[1]}, this imcsim reads {FORMAT} {FORMAT_VERSION}")
             axes = tuple(json.loads(attributes["swept"]))
             tuned = tuple(json.loads(attributes["tuned"]))
-            names = (*axes, *_REPLICATES, "accuracy", "accuracy_float", "status", *map(tuned_name, tuned))
+            names = (
+                *axes,
+                *_REPLICATES,
+                "accuracy",
+                "accuracy_float",
+                "status",
+                "extrapolated",
+                *map(tuned_name, tuned),
+            )
             columns = {name: _column(file, name) for name in names}
         _check(attributes, columns)
         plot = PlotSpec(**json.loads(attributes["plot"])) if attributes["plot"] else None
@@ -128,6 +137,7 @@ def _check(attributes: Mapping[str, Any], columns: Mapping[str, NDArray[Any]]) -
         "accuracy": "f",
         "accuracy_float": "f",
         "status": "u",
+        "extrapolated": "u",
         **dict.fromkeys(_REPLICATES, "i"),
     }.items():
         if columns[name].dtype.kind not in kinds:

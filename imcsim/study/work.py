@@ -34,8 +34,9 @@ class Work(NamedTuple):
     """What a study is about: two functions of a module, so that a worker process finds them by name.
 
     `evaluate` yields for each (die, read) at least the floats accuracy and accuracy_float; `stopped` where its training
-    was cut short by the study's rule, `tuned` with the values that tuning found. Both may call for artifacts that are
-    not there yet: what they need is made first, then they are called again from the start.
+    was cut short by the study's rule, `tuned` with the values that tuning found, `extrapolated` where a device model
+    was used beyond what it was measured for. Both may call for artifacts that are not there yet: what they need is made
+    first, then they are called again from the start.
     """
 
     evaluate: Evaluate

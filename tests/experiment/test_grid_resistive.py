@@ -1,4 +1,4 @@
-"""Studies of resistive memories: what lies deep in a cell is swept, and wires that were not there."""
+"""Studies of resistive memories: what lies deep in a component is swept, and wires that were not there."""
 
 from __future__ import annotations
 
@@ -36,6 +36,16 @@ def test_what_lies_deep_in_a_cell_is_swept(plan_of):
         (0.05, 40.0),
     ]
     assert all(cell["drift"]["nu_sigma"] == cells[0]["drift"]["nu_sigma"] for cell in cells)
+
+
+def test_the_converters_of_a_transposed_read_are_swept(plan_of):
+    table = "\n[chip.transpose.dac]\nbits = 6\nsigned = true\n"
+    plan = plan_of('"chip.transpose.adc.bits" = [4, 8]\n"chip.transpose.dac.bits" = [5]' + table)
+    read = [cell.config["chip"]["transpose"] for cell in plan.cells]
+    assert [(one["adc"]["bits"], one["dac"]["bits"], one["dac"]["signed"]) for one in read] == [
+        (4, 5, True),
+        (8, 5, True),
+    ]
 
 
 def test_wires_are_swept_where_a_chip_had_none(plan_of):

@@ -259,7 +259,8 @@ def test_tuning_shares_no_stream_with_the_evaluation(study, artifacts, streams):
     plan = study(tune="dies = 2\ntrainings = 2")
     tuned_values(plan, artifacts)
     tuning = set(streams)
-    assert {path[2] for path in tuning} == {"initial weights", "data order", "calibration", "die", "read"}
+    names = {"initial weights", "data order", "calibration", "die", "compensation", "read"}
+    assert {path[2] for path in tuning} == names
     assert all(path[1] == "tune" for path in tuning)
     streams.clear()
     evaluate_now(plan.cells[0], 0, [(0, 0), (1, 0)], artifacts)

@@ -105,3 +105,65 @@ def test_a_variant_that_the_grid_would_overrule_is_refused(plan_of):
 def test_a_setting_that_variants_would_overrule_is_refused(plan_of):
     with pytest.raises(SpecError, match='would not be heard by the variants that set it themselves: "SAR of 6 bits"'):
         plan_of(STUDY, "chip.adc.bits=3")
+
+
+# ---- variants of another device
+
+DEVICES = """
+name = "devices"
+dataset = "iris"
+[network]
+hidden = [4]
+[chip]
+device = "pcm"
+adc.bits = 7
+[variants.pcm]
+[variants.cmo]
+chip.device = "rram_cmo"
+[variants."SRAM of 6 bits"]
+chip.device = "sram8t_65nm"
+chip.adc.bits = 6
+"""
+SWEPT_BITS = '[grid]\n"chip.dac.bits" = [4, 8]\n'
+
+
+def test_a_variant_on_another_device_is_the_study_of_that_device(plan_of):
+    plan = plan_of(DEVICES + SWEPT_BITS)
+    bare = DEVICES[: DEVICES.index("[variants")] + SWEPT_BITS
+    apart = [
+        plan_of(bare),
+        plan_of(bare, "chip.device=rram_cmo"),
+        plan_of(bare, "chip.device=sram8t_65nm", "chip.adc.bits=6"),
+    ]
+    assert [cell.text for cell in plan.cells] == [cell.text for one in apart for cell in one.cells]
+    assert len({cell.text for cell in plan.cells}) == 6
+    assert "flicker_noise" not in plan.cells[-1].config["chip"]["cell"]  # nothing is left of the study's own device
+
+
+def test_the_text_of_a_study_of_several_devices_says_the_same(plan_of):
+    plan = plan_of(DEVICES + SWEPT_BITS)
+    assert [cell.text for cell in plan_of(plan.toml).cells] == [cell.text for cell in plan.cells]
+
+
+@pytest.mark.parametrize(
+    ("was", "becomes", "told"),
+    [
+        (
+            '"rram_cmo"',
+            '"rram_cmos"',
+            r'\[variants.cmo.chip\] device: no device model "rram_cmos"',
+        ),
+        ('"rram_cmo"', "5", r"\[variants.cmo.chip\] device = 5: must be the name of a device model"),
+        ("bits = 6", "bitz = 6", r'unknown key "bitz"'),
+        ("adc.bits = 7", "adc.bits = 7\ncell.g_max_S = 1e-5", 'unknown key "g_max_S"'),
+    ],
+)
+def test_what_is_wrong_with_the_device_of_a_variant_is_told_there(plan_of, was, becomes, told):
+    assert was in DEVICES
+    with pytest.raises(SpecError, match=told):
+        plan_of(DEVICES.replace(was, becomes) + SWEPT_BITS)
+
+
+def test_a_device_of_a_variant_that_cannot_have_the_swept_value_is_told_with_its_cell(plan_of):
+    with pytest.raises(SpecError, match=r'kind = "sram_discharge"\) has no drift.*SRAM of 6 bits'):
+        plan_of(DEVICES + '[grid]\n"read.now_s" = [0.0, 60.0]\n')

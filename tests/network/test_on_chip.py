@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -10,10 +12,15 @@ from imcsim.manufacturing import manufacture
 from imcsim.network.activations import ACTIVATIONS
 from imcsim.network.mlp import MLP, NetworkSpec, initial_mlp, logits
 from imcsim.network.on_chip import calibrate, layer_specs, program
-from imcsim.rng import child
+from imcsim.rng import child, draw_key
 from imcsim.specs.adc import IdealADC, UniformADC
-from imcsim.specs.dac import OneShotDAC
+from imcsim.specs.array import ArraySpec
+from imcsim.specs.chip import ChipSpec
+from imcsim.specs.curves import ConstantCurve
+from imcsim.specs.dac import IdealDAC, OneShotDAC
 from imcsim.specs.library import load
+from imcsim.specs.resistive import PowerDrift, ResistiveCell
+from imcsim.specs.transpose import TransposeRead
 
 IDEAL = load("sram_ideal")
 REAL = load("sram8t_65nm")
@@ -210,3 +217,85 @@ def test_trimming_takes_the_errors_of_the_converters_off_every_layer_of_every_di
 def test_a_die_needs_a_whole_number_for_a_key():
     with pytest.raises(SpecError, match="must be an integer of 64 bits"):
         manufacture(IDEAL, (3, 2), 1.5)
+
+
+# ---- backward
+
+BACK = IDEAL.replace("transpose", TransposeRead(adc=UniformADC(range="mse", bits=10)))
+
+
+def test_errors_go_back_through_the_cells_of_a_layer():
+    mlp = network_of()
+    network = on_chip(mlp, BACK.replace("cell.mismatch_sigma_rel", 0.4)).on_die(7)  # beyond what an LSB hides
+    for layer, crossbar in enumerate(network.layers):
+        e = child(0, "e", layer).normal(size=(40, crossbar.die.shape[1]))
+        with pytest.raises(CapabilityError, match="call calibrate_t"):
+            network.backward(layer, e, child(0, "read"))
+        ready = network.calibrate_backward(layer, e)
+        back = ready.backward(layer, e, child(0, "read"))
+        as_written = e @ crossbar.written.T
+        assert back.shape == (40, crossbar.die.shape[0])
+        assert 0.03 < np.std(back - as_written) / np.std(as_written) < 0.5
+        np.testing.assert_array_equal(ready.logits(X, child(0, "read")), network.logits(X, child(0, "read")))
+
+
+def test_each_layer_carries_errors_back_with_a_stream_of_its_own():
+    spec = BACK.replace("cell.read_noise_rel", 0.1).replace("transpose.adc.range", "full")
+    network = on_chip(network_of(hidden=(12, 12)), spec).on_die(7)
+    e = np.ones((3, 12))
+    for layer in (0, 1):
+        stream = child(draw_key(child(0, "read")), "backward", layer)
+        expected = network.layers[layer].mvm_t(e, stream)
+        np.testing.assert_array_equal(network.backward(layer, e, child(0, "read")), expected)
+        assert (network.backward(layer, e, child(1, "read")) != expected).mean() > 0.5
+    members = network.on_die([7, 8])
+    rngs = [child(k, "read") for k in range(2)]
+    together = members.backward(1, e, rngs)
+    for k, key in enumerate((7, 8)):
+        np.testing.assert_array_equal(together[k], network.on_die(key).backward(1, e, child(k, "read")))
+
+
+# ---- drift
+
+NU, T0_S, LATER_S = 0.05, 20.0, 1e6
+CLIPPING = IdealDAC(out_of_range="clip")  # of what rounding lifts above the largest input
+FALLEN = ((LATER_S + T0_S) / T0_S) ** -NU
+
+
+def drifting(**changes):
+    cell = ResistiveCell(g_max_S=25e-6, t0_s=T0_S, drift=PowerDrift(nu_mean=ConstantCurve(value=NU), **changes))
+    return ChipSpec(cell=cell, array=ArraySpec(weight_bits=8, cell_bits=7), dac=CLIPPING, adc=IdealADC())
+
+
+@pytest.mark.parametrize("per_column", [False, True])
+def test_compensation_undoes_the_drift_that_all_cells_share_layer_by_layer(per_column):
+    die = on_chip(network_of(), drifting()).on_die(7)
+    fresh = die.logits(X, child(0, "read"))
+    drifted = die.logits(X, child(0, "read"), now_s=LATER_S)
+    assert np.abs(drifted - fresh).max() > 0.1 * np.abs(fresh).max()
+    mended = die.compensate(X[:20], child(0, "probe"), now_s=LATER_S, per_column=per_column)
+    np.testing.assert_allclose(mended.logits(X, child(0, "read"), now_s=LATER_S), fresh, rtol=1e-3, atol=1e-3)
+    for layer in mended.layers:
+        # a deeper layer's factor is its own: what the layers before it lost is not in it
+        np.testing.assert_allclose(layer.gain[layer.gain != 1], 1 / FALLEN, rtol=1e-4)
+        assert layer.gain.shape == (1, layer.die.shape[1] if per_column else 1)
+
+
+def test_a_later_compensation_takes_the_place_of_an_earlier_one():
+    die = on_chip(network_of(), drifting()).on_die(7)
+    early = die.compensate(X, child(0, "probe"), now_s=1e3)
+    late = early.compensate(X, child(0, "probe"), now_s=LATER_S)
+    for one, other in zip(late.layers, die.compensate(X, child(0, "probe"), now_s=LATER_S).layers, strict=True):
+        np.testing.assert_array_equal(one.gain, other.gain)
+    assert (early.layers[0].gain < late.layers[0].gain).all()
+
+
+def test_a_die_of_a_compensated_ensemble_has_the_bits_it_has_alone():
+    network = on_chip(network_of(), dataclasses.replace(load("pcm"), dac=CLIPPING, adc=IdealADC()))
+    dies, rngs = ensemble(network, 3)
+    probing = [child(0, "probe", k) for k in range(3)]
+    together = dies.compensate(X, probing, now_s=1e4, per_column=True).logits(X, rngs, now_s=1e4)
+    for k in range(3):
+        alone = network.on_die(k).compensate(X, child(0, "probe", k), now_s=1e4, per_column=True)
+        np.testing.assert_array_equal(alone.logits(X, child(0, "read", k), now_s=1e4), together[k])
+    assert (together[0] != together[1]).any()

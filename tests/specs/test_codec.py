@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from imcsim.errors import SpecError
 from imcsim.network.mlp import NetworkSpec
 from imcsim.specs.adc import IdealADC, UniformADC
-from imcsim.specs.array import ArraySpec
+from imcsim.specs.array import MOST_ROWS, ArraySpec
 from imcsim.specs.cells import SramCapacitorCell, SramCell, SramCurrentCell, SramDischargeCell, TransistorCell
 from imcsim.specs.chip import ChipSpec
 from imcsim.specs.codec import (
@@ -29,6 +29,7 @@ from imcsim.specs.codec import (
 from imcsim.specs.dac import BitSerialDAC, IdealDAC, OneShotDAC
 from imcsim.specs.fields import fields_of
 from imcsim.specs.library import device_names, load
+from imcsim.specs.transpose import TransposeRead
 from imcsim.training import TrainingSpec
 
 # ---- strategies: every field of a spec, over all that its type and limits allow
@@ -187,12 +188,26 @@ DACS = st.one_of(quantising_dacs(BitSerialDAC), quantising_dacs(OneShotDAC), spe
 ADCS = st.one_of(specs(IdealADC), uniform_adcs())
 
 
+def _driving_one_way(dac):
+    if isinstance(dac, BitSerialDAC):
+        return dac.replace("encoding", "two_phase") if dac.encoding == "sign_magnitude" else dac
+    return dac.replace("signed", False)
+
+
 @st.composite
 def chips(draw):
     cell, dac = draw(CELLS), draw(DACS)
-    if isinstance(cell, TransistorCell) and isinstance(dac, OneShotDAC | IdealDAC):
-        dac = dac.replace("signed", False)
-    return ChipSpec(cell=cell, array=draw(array_specs()), dac=dac, adc=draw(ADCS))
+    if isinstance(cell, TransistorCell):
+        dac = _driving_one_way(dac)
+    array, read = draw(array_specs()), None
+    if not isinstance(cell, SramCapacitorCell) and draw(st.booleans()):
+        array = array.replace("cols", min(array.cols, MOST_ROWS))
+        one_way = isinstance(cell, TransistorCell)
+        errors = _driving_one_way(draw(quantising_dacs(BitSerialDAC))) if one_way else draw(DACS)
+        errors = errors.replace("signed", True)
+        step = "each_read" if getattr(errors, "input_scale", "max") == "max" else "calibrated"
+        read = TransposeRead(dac=errors, adc=draw(ADCS), input_step=step)
+    return ChipSpec(cell=cell, array=array, dac=dac, adc=draw(ADCS), transpose=read)
 
 
 ANY_SPEC = st.one_of(CELLS, DACS, ADCS, array_specs(), specs(NetworkSpec), training_specs(), chips())
@@ -311,7 +326,7 @@ def test_every_problem_of_a_table_is_told_at_once_with_its_key_path():
         'chip.dac.kind = "bit_serail": must be one of "bit_serial", "one_shot", "ideal"; did you mean "bit_serial"?',
         "chip.adc.bits = 40: must be an integer from 1 to 16",
         "chip.adc.noise_lsb = nan: must be a finite number from 0 to 1000 (LSB)",
-        'chip.colour: unknown key "colour"; known: cell, array, dac, adc, wires',
+        'chip.colour: unknown key "colour"; known: cell, array, dac, adc, wires, transpose',
     ]
 
 

@@ -335,7 +335,7 @@ def test_a_mismatch_may_be_given_in_place_of_what_it_is_derived_from(tmp_path):
             '"sram_dischrge"',
             (
                 'mine.toml: [cell] kind = "sram_dischrge": must be one of "sram", "sram_discharge", "sram_current", '
-                '"sram_capacitor", "resistive"; did you mean "sram_discharge"?'
+                '"sram_capacitor", "resistive", "pulsed"; did you mean "sram_discharge"?'
             ),
         ),
         (

@@ -31,3 +31,10 @@ def test_all_that_is_wrong_is_told_at_once():
 def test_inputs_that_become_unsigned_need_no_encoding():
     signed = overlay(load("sram_ideal"), {"dac": {"signed": True, "encoding": "two_phase"}})
     assert signed.replace("dac.signed", False).dac.encoding == "twos_complement"
+
+
+def test_a_component_takes_no_kind_that_it_does_not_have():
+    wires = {"r_row_ohm": 1.0, "r_col_ohm": 1.0}
+    assert overlay(load("pcm"), {"wires": {"kind": "resistive", **wires}}).wires.r_row_ohm == 1.0
+    with pytest.raises(SpecError, match=r'wires\.kind = "copper": must be one of "resistive", "gated"'):
+        overlay(load("pcm"), {"wires": {"kind": "copper", **wires}})

@@ -41,7 +41,7 @@ def path(make_plan, results, tmp_path):
 def test_the_root_group_has_one_point_dimension_and_a_coordinate_for_each_path(path, accuracy_at):
     with xr.open_dataset(path, engine="h5netcdf") as data:
         assert dict(data.sizes) == {"point": 72}
-        assert set(data.data_vars) == {"accuracy", "accuracy_float", "status"}
+        assert set(data.data_vars) == {"accuracy", "accuracy_float", "status", "extrapolated"}
         assert set(data.coords) == {"point", *DIMENSIONS}
         everywhere = dict(zip(DIMENSIONS, np.indices(SHAPE).reshape(len(SHAPE), -1), strict=True))
         for name in ("training", "die", "read"):
@@ -132,3 +132,13 @@ def test_the_bytes_do_not_depend_on_the_process():
     ]
     assert shas[0] == shas[1]
     assert len(shas[0].strip()) == 64
+
+
+def test_points_beyond_a_device_model_are_a_column(make_plan, results, tmp_path):
+    plan = make_plan()
+    marked = {point.id for point in plan.points if point.die == 1}
+    told = {id_: {**values, "extrapolated": True} if id_ in marked else values for id_, values in results.items()}
+    (tmp_path / "study.h5").write_bytes(study_file(plan, told, ()))
+    with h5py.File(tmp_path / "study.h5") as file:
+        np.testing.assert_array_equal(file["extrapolated"][()], [point.die == 1 for point in plan.points])
+        assert file["cube/extrapolated"][()].sum() == len(marked)

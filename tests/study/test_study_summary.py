@@ -86,3 +86,28 @@ def test_what_another_test_set_would_change_is_said():
     summary = dataclasses.replace(summary_of(row({RULE: "bp"}, np.full((2, 2), 0.6))), test_samples=600)
     assert f"60.00 %, by {100 * math.sqrt(0.6 * 0.4 / 600):.2f} points" in format_summary(summary)
     assert "test set" not in format_summary(dataclasses.replace(summary, test_samples=None))
+
+
+# ---- beyond what a device was measured for
+
+
+def test_rows_beyond_a_device_model_are_told_once_and_marked():
+    rows = [dataclasses.replace(row({RULE: f"r{k}"}, VALUES), extrapolated=12 * k) for k in range(3)]
+    lines = format_summary(summary_of(*rows)).splitlines()
+    assert lines[1].endswith("extrapolated")
+    assert [line.endswith("yes") for line in lines[2:5]] == [False, True, True]
+    (note,) = [line for line in lines if line.startswith("extrapolated")]
+    assert note.startswith("extrapolated: 36 points, in 2 of 3 rows, beyond the states or times")
+    table = list(csv.DictReader(io.StringIO(summary_of(*rows).csv())))
+    assert [line["points_extrapolated"] for line in table] == ["0", "12", "24"]
+
+
+def test_nothing_is_said_of_extrapolation_where_there_is_none():
+    assert "extrapolated" not in format_summary(CONDITIONAL) + CONDITIONAL.csv()
+
+
+def test_axes_that_agree_in_every_row_are_one_quantity():
+    rows = [row({"a": k, "b": k, "c": 2 * k}, VALUES) for k in range(3)]
+    summary = dataclasses.replace(summary_of(*rows), axes=("a", "b", "c"))
+    assert summary.are_equal("a", "b")
+    assert not summary.are_equal("a", "c")

@@ -1,0 +1,230 @@
+"""Compound arrays behind the interface of a crossbar: Tiki-Taka and mixed precision on pulsed devices.
+
+A fast array A takes the updates and is read a row at a time; what is read goes to a slow array C, at once or through a
+digital buffer H. Each is a Crossbar: reads of A pass its own converters, transfers are pulses of C. Equations:
+references/learning_rules.md, section 8.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from imcsim.accepted import checked_dense, checked_outer
+from imcsim.cells.compound import chopped, released, transfer_row
+from imcsim.crossbar import Crossbar, Die, Generators
+from imcsim.errors import CapabilityError, SpecError
+from imcsim.manufacturing import manufacture
+from imcsim.pulses import PulsedStates, cell_of, weight_unit
+from imcsim.rng import child, draw_key
+from imcsim.specs.chip import ChipSpec
+from imcsim.specs.compound import ChoppedTikiTaka, Compound, MixedPrecision, TikiTakaV2, Transferring
+from imcsim.specs.pulsed import PulsedCell
+from imcsim.updates import Outer, Update
+from imcsim.wear import Wear
+
+Array = np.ndarray[Any, Any]
+
+
+class CompoundWear(NamedTuple):
+    """What the writes of each array have cost: of the fast one with its symmetric points; None where there is none."""
+
+    fast: Wear | None
+    slow: Wear
+
+
+def compound(spec: ChipSpec, scheme: Compound, shape: tuple[int, int], key: int | Sequence[int]) -> CompoundDie:
+    """The arrays of a scheme that the die of `key` has for weights of `shape` (rows, cols); of many keys, an ensemble.
+
+    Raises SpecError for a chip whose cells are not pulsed.
+    """
+    if not isinstance(spec.cell, PulsedCell):
+        allowed = "compound arrays are made of pulsed devices"
+        raise SpecError.of("cell.kind", allowed, f'"{spec.cell.kind}"', 'set cell.kind = "pulsed"')
+    of_keys = list(key) if isinstance(key, Sequence | np.ndarray) else [key]
+
+    def made(array: str) -> Die:
+        keys = [draw_key(child(int(one), "compound", array)) for one in of_keys]
+        return manufacture(spec, shape, keys if isinstance(key, Sequence | np.ndarray) else keys[0])
+
+    fast = made("fast") if isinstance(scheme, Transferring) else None
+    return CompoundDie(scheme, fast, made("slow"))
+
+
+@dataclass(frozen=True, eq=False)
+class CompoundDie:
+    """The manufactured arrays of a scheme, ready to be programmed."""
+
+    scheme: Compound
+    fast: Die | None
+    slow: Die
+
+    def program(self, weights: Array, rng: np.random.Generator, *, now_s: float = 0.0) -> CompoundArray:
+        """Program weights (rows, cols) into the slow array, and bring the fast one to its symmetric points.
+
+        Raises as Die.program does, and CapabilityError for devices without symmetric points, where they are asked for.
+        """
+        slow = self.slow.program(weights, rng, now_s=now_s)
+        members, (rows, cols) = len(self.slow.currents), self.slow.shape
+        fast = None if self.fast is None else self._zeroed(self.fast, slow, rng)
+        return CompoundArray(
+            self.scheme, fast, slow, np.zeros((members, rows, cols)), np.ones((members, rows)), samples=0
+        )
+
+    def _zeroed(self, die: Die, slow: Crossbar, rng: np.random.Generator) -> Crossbar:
+        """The fast array in the scale of the slow one, its weights zero, calibrated to be read a row at a time."""
+        scheme = self.scheme
+        assert isinstance(scheme, Transferring)
+        fast = dataclasses.replace(die.program(np.zeros(die.shape), rng, now_s=slow.written_s), scale=slow.scale)
+        # a row may hold anything that a device can: weights all over the range, for the converters
+        device, unit = cell_of(die).device, weight_unit(die, np.ones(1))[0]
+        spread = np.linspace(device.w_min, device.w_max, die.shape[0] * die.shape[1]).reshape(die.shape) * unit
+        codes = np.rint(spread).astype(np.int32)[None]
+        calibrated = dataclasses.replace(fast, codes=codes).calibrate(np.eye(die.shape[0]))
+        fast = dataclasses.replace(fast, input_step=calibrated.input_step, ranges=calibrated.ranges)
+        if scheme.reference == "none":
+            return fast
+        assert isinstance(fast.held, PulsedStates)
+        pairs = scheme.reference_pairs if scheme.reference == "measured" else None
+        held, counts = fast.held.zeroed(die, pairs, draw_key(rng))
+        return dataclasses.replace(fast, held=held, codes=held.codes(die), counts=counts)
+
+
+@dataclass(frozen=True, eq=False)
+class CompoundArray:
+    """A fast and a slow array with what is digital between them, read and written as one crossbar.
+
+    `buffer` (members, rows, cols) is in units of weight, `chopper` (members, rows) are signs; `samples` were written.
+    """
+
+    scheme: Compound
+    fast: Crossbar | None
+    slow: Crossbar
+    buffer: Array
+    chopper: Array
+    samples: int
+
+    @property
+    def written(self) -> Array:
+        """Raises CapabilityError: the weights go by pulses, and nobody knows how far."""
+        remedy = "read the array by mvm"
+        raise CapabilityError.of("written", "nobody knows what pulses have written", remedy=remedy)
+
+    @property
+    def wear(self) -> CompoundWear:
+        """What the writes of each array have cost."""
+        return CompoundWear(None if self.fast is None else self.fast.wear, self.slow.wear)
+
+    def calibrate(self, x: Array) -> CompoundArray:
+        """Choose input step and ranges of the slow array on samples x (samples, rows), as Crossbar.calibrate does.
+
+        The fast array keeps those with which its rows are read.
+        """
+        return dataclasses.replace(self, slow=self.slow.calibrate(x))
+
+    def mvm(self, x: Array, rng: Generators, *, now_s: float = 0.0) -> Array:
+        """Read gamma A + C, summed on the columns: x (..., rows) -> (..., cols), as Crossbar.mvm does."""
+        return self._joined.mvm(x, rng, now_s=now_s)
+
+    def write(self, update: Array | Update, rng: np.random.Generator, *, now_s: float = 0.0) -> CompoundArray:
+        """Add an update, through the scheme: Outer(x, delta), or, of mixed precision, a matrix as well.
+
+        The samples of factors follow one another, and transfers come in their turn between them. Raises as
+        Crossbar.write does, and CapabilityError for a matrix where the fast array needs factors.
+        """
+        die = self.slow.die
+        if isinstance(self.scheme, MixedPrecision):
+            return self._accumulated(self.scheme, checked_dense(update, die.shape, die.members), rng, now_s)
+        if not isinstance(update, Outer):
+            remedy = "give Outer(x, delta); mixed precision takes matrices"
+            raise CapabilityError.of("update", "the fast array is written by pulse trains", "a matrix", remedy)
+        array, every = self, self.scheme.transfer_every
+        for part in _parts(checked_outer(update, die.shape, die.members), every - self.samples % every, every):
+            array = array._learnt(part, rng, now_s)
+        return array
+
+    @cached_property
+    def _joined(self) -> Crossbar:
+        """The slow array with the fast one's share on its columns."""
+        slow, scheme = self.slow, self.scheme
+        if not isinstance(scheme, Transferring) or scheme.gamma == 0:
+            return slow
+        assert self.fast is not None
+        assert isinstance(slow.held, PulsedStates)
+        assert isinstance(self.fast.held, PulsedStates)
+        column = slow.die.column  # the pairs of both arrays are noisy
+        die = dataclasses.replace(
+            slow.die, column=column._replace(cell_variance=column.cell_variance * (1 + scheme.gamma**2))
+        )
+        return dataclasses.replace(slow, die=die, held=slow.held.with_added(self.fast.held, scheme.gamma))
+
+    def _learnt(self, part: Outer, rng: np.random.Generator, now_s: float) -> CompoundArray:
+        """The arrays after samples among which no transfer falls but after the last."""
+        scheme, fast, die = self.scheme, self.fast, self.slow.die
+        assert isinstance(scheme, Transferring)
+        assert fast is not None
+        signed = part.x * self.chopper[:, None] if isinstance(scheme, ChoppedTikiTaka) else part.x
+        fast = fast.write(_of_die(Outer(signed, part.delta), die), rng, now_s=now_s)
+        samples = self.samples + part.x.shape[1]
+        array = dataclasses.replace(self, fast=fast, samples=samples)
+        row = transfer_row(samples, scheme.transfer_every, die.shape[0])
+        return array if row is None else array._transferred(row, rng, now_s)
+
+    def _transferred(self, row: int, rng: np.random.Generator, now_s: float) -> CompoundArray:
+        """The arrays after what the fast one holds in a row was read and passed on."""
+        scheme, fast, slow, die = self.scheme, self.fast, self.slow, self.slow.die
+        assert isinstance(scheme, Transferring)
+        assert fast is not None
+        one_hot = np.zeros((1, die.shape[0]))
+        one_hot[0, row] = 1.0
+        streams = [child(int(key), "transfer") for key in die.write_keys(draw_key(rng))]
+        read = fast.mvm(one_hot, streams if die.members is not None else streams[0], now_s=now_s)
+        passed = scheme.transfer_rate * np.reshape(read, (-1, die.shape[1]))
+        if not isinstance(scheme, TikiTakaV2):
+            factors = Outer(np.broadcast_to(one_hot, (len(passed), *one_hot.shape)), passed[:, None])
+            return dataclasses.replace(self, slow=slow.write(_of_die(factors, die), rng, now_s=now_s))
+        buffer, chopper = self.buffer.copy(), self.chopper
+        step, pulses = self._step[:, None], np.zeros(self.buffer.shape)
+        held = buffer[:, row] + chopper[:, row, None] * passed
+        left, counts = released(held / step, scheme.threshold, scheme.most_pulses, scheme.kept)
+        buffer[:, row], pulses[:, row] = left * step, counts * step
+        if isinstance(scheme, ChoppedTikiTaka):
+            signs = zip(chopper, streams, strict=True)
+            chopper = np.stack([chopped(own, row, scheme.chopper_probability, stream) for own, stream in signs])
+        slow = slow.write(pulses if die.members is not None else pulses[0], rng, now_s=now_s)
+        return dataclasses.replace(self, slow=slow, buffer=buffer, chopper=chopper)
+
+    def _accumulated(
+        self, scheme: MixedPrecision, delta: Array, rng: np.random.Generator, now_s: float
+    ) -> CompoundArray:
+        step = self._step[:, None, None]
+        left, counts = released((self.buffer + delta) / step, scheme.threshold, scheme.most_pulses)
+        pulses = counts * step
+        slow = self.slow.write(pulses if self.slow.die.members is not None else pulses[0], rng, now_s=now_s)
+        return dataclasses.replace(self, slow=slow, buffer=left * step)
+
+    @property
+    def _step(self) -> Array:
+        """The nominal step of the slow array as a weight: (1 or members,)."""
+        die = self.slow.die
+        return weight_unit(die, self.slow.scale) * cell_of(die).device.dw_min
+
+
+def _parts(factors: Outer, first: int, every: int) -> Iterator[Outer]:
+    """The samples in parts that end where a transfer is due, the first after `first`."""
+    count = factors.x.shape[1]
+    cuts = [0, *range(first, count, every), count]
+    for begin, end in itertools.pairwise(cuts):
+        if end > begin:
+            yield Outer(factors.x[:, begin:end], factors.delta[:, begin:end])
+
+
+def _of_die(factors: Outer, die: Die) -> Outer:
+    """Factors (1 or members, samples, ...) as a crossbar takes them."""
+    return Outer(*(values if len(values) > 1 or die.members == 1 else values[0] for values in factors))

@@ -1,0 +1,153 @@
+"""Pulses: what pulsed devices hold from a write to the next, what reads see of it, and how updates change it."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from imcsim.cells import pulsed
+from imcsim.cells.pulsed import Written
+from imcsim.floorplan import Floorplan
+from imcsim.kernels import pulse
+from imcsim.kernels.pulse import Devices
+from imcsim.mapping import quantise_weights
+from imcsim.places import place_normals
+from imcsim.silicon import Silicon
+from imcsim.specs.pulsed import PulsedCell
+from imcsim.updates import Outer
+from imcsim.wear import Counts, code_changes
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class PulsedStates:
+    """What the devices of a die hold, (members, rows, cols) float32, in the unit of the device.
+
+    Reads see `seen`, the states with their write noise, less those of the `reference` devices (1 or members, rows,
+    cols). `asked` (1 or members, rows, cols) is what was programmed; None after pulses, when nobody knows. `key` is
+    that of the last write.
+    """
+
+    states: Array
+    seen: Array
+    reference: Array
+    asked: Array | None
+    key: int
+
+    @classmethod
+    def program(cls, silicon: Silicon, asked: Array, key: int) -> PulsedStates:
+        """Bring every device to its state as a slow closed loop does: as near as its own bounds let it.
+
+        No pulse is counted. Reads see the write noise of the last one.
+        """
+        devices = devices_of(silicon)
+        states = np.clip(asked, devices.low, devices.high).astype(np.float32)
+        once, nothing = np.ones(states.shape, np.int32), np.zeros(len(states), np.int64)
+        programmed = Written(states, once, once, nothing, nothing, nothing)
+        blank = cls(states, states, np.zeros((1, *silicon.shape), np.float32), None, key)
+        return dataclasses.replace(blank._after(silicon, programmed, key), asked=asked)
+
+    def on_die(self, silicon: Silicon) -> PulsedStates:
+        """The same states as far as they are known, programmed on another die under the key of the last write."""
+        asked = self.states - self.reference if self.asked is None else self.asked
+        return PulsedStates.program(silicon, asked, self.key)
+
+    def write(self, silicon: Silicon, update: Array | Outer, unit: Array, key: int) -> tuple[PulsedStates, Counts]:
+        """Add a checked update (1 or members, ...); `unit` (1 or members,) is the weight that a unit of the state is.
+
+        Factors go as stochastic pulse trains, whose rows and columns run through all arrays; a matrix as the nearest
+        number of pulses to each device, no more than take a nominal one through its range. Counts are since before.
+        """
+        cell, devices, tiling = cell_of(silicon), devices_of(silicon), silicon.plan.tiling
+        keys = np.array(silicon.write_keys(key), np.uint64)
+        if isinstance(update, Outer):
+            rate = np.broadcast_to(1 / unit, len(keys))
+            written = pulsed.write_outer(devices, cell.update, self.states, *update, rate, keys)
+            lines, clipped = written.row_pulses * tiling.arrays + written.column_pulses * tiling.tiles, written.clipped
+        else:
+            most = math.ceil((cell.device.w_max - cell.device.w_min) / devices.dw_min)
+            asked = pulsed.pulse_counts(update / unit[:, None, None], devices.dw_min)
+            counts = np.broadcast_to(np.clip(asked, -most, most), self.states.shape)
+            written = pulsed.write_counts(devices, self.states, counts, keys)
+            lines = written.row_pulses + written.column_pulses
+            clipped = np.broadcast_to((np.abs(asked) > most).sum(axis=(1, 2), dtype=np.int64), len(keys))
+        after = self._after(silicon, written, key)
+        words = code_changes(self.codes(silicon), after.codes(silicon))
+        return after, Counts(written.pulses, words, lines, clipped)
+
+    def zeroed(self, silicon: Silicon, pairs: int | None, key: int) -> tuple[PulsedStates, Counts]:
+        """Every device at its symmetric point, and the reference devices made equal to it: all weights are zero.
+
+        So many pairs of pulses, up and down in turn, lead there; None: the points as they are, for nothing.
+        CapabilityError for devices that have none.
+        """
+        devices = devices_of(silicon)
+        points = pulsed.symmetric_point(devices)  # the error of those that have none
+        if pairs is None:
+            states, none = points.astype(np.float32), np.zeros(points.shape, np.int32)
+            nothing = np.zeros(len(points), np.int64)
+            written = Written(states, none, none, nothing, nothing, nothing)
+        else:
+            written = pulsed.alternate(devices, self.states, pairs, np.array(silicon.write_keys(key), np.uint64))
+        after = self._after(silicon, written, key)
+        after = dataclasses.replace(after, reference=after.seen)
+        lines = written.row_pulses + written.column_pulses
+        return after, Counts(written.pulses, np.zeros_like(lines), lines, np.zeros_like(lines))
+
+    def with_added(self, other: PulsedStates, share: float) -> PulsedStates:
+        """What reads see where the devices of another array of the same design add `share` of theirs to each column."""
+        seen = self.seen + np.float32(share) * (other.seen - other.reference)
+        return dataclasses.replace(self, seen=seen.astype(np.float32))
+
+    def codes(self, silicon: Silicon) -> Array:
+        """The weight codes nearest to the states: int32 (members, rows, cols), clipped at the largest."""
+        digits = (self.states - self.reference) * _digits_a_unit(silicon)
+        return quantise_weights(digits, 1.0, silicon.spec.array.weight_bits)
+
+    def read(self, silicon: Silicon) -> Array:
+        """What the devices and their references conduct, in digits as Programmed has them."""
+        plan = silicon.plan
+        digits = np.zeros((len(self.seen), plan.tiling.tiles * plan.tiling.used, 2, *silicon.currents.shape[4:]))
+        for polarity, of_devices in enumerate((self.seen, self.reference)):
+            digits[:, : plan.shape[0], polarity, 0] = of_devices * _digits_a_unit(silicon)
+        return digits.reshape(-1, *silicon.currents.shape[1:]).astype(np.float32)
+
+    def _after(self, silicon: Silicon, written: Written, key: int) -> PulsedStates:
+        device = cell_of(silicon).device
+        seen = written.states
+        if device.write_noise_rel and silicon.keys is not None:
+            normals = weight_normals(silicon.plan, silicon.write_keys(key), pulse.WRITE_NOISE)
+            seen = pulsed.seen(devices_of(silicon), written, self.seen, device.write_noise_rel, normals)
+        return dataclasses.replace(self, states=written.states, seen=seen, asked=None, key=key)
+
+
+def weight_normals(plan: Floorplan, keys: Any, source: int) -> Array:
+    """Normals of the device of every weight: (members, rows, cols) float32."""
+    drawn = place_normals(plan, keys, source, plan.tiling.used, 1)
+    return np.ascontiguousarray(drawn.reshape(len(drawn), -1, plan.tiling.columns)[:, : plan.shape[0]])
+
+
+def weight_unit(silicon: Silicon, scale: Array) -> Array:
+    """The weight that a unit of the state is, of codes in steps of `scale` (1 or members,)."""
+    return scale * _digits_a_unit(silicon)
+
+
+def cell_of(silicon: Silicon) -> PulsedCell:
+    cell = silicon.spec.cell
+    assert isinstance(cell, PulsedCell)
+    return cell
+
+
+def devices_of(silicon: Silicon) -> Devices:
+    assert silicon.devices is not None
+    return silicon.devices
+
+
+def _digits_a_unit(silicon: Silicon) -> float:
+    """A device at the nominal w_max conducts a whole digit."""
+    return float(silicon.plan.layout.top[0]) / cell_of(silicon).device.w_max
