@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -35,6 +36,23 @@ def dense(update: Update) -> Array:
     return np.asarray(np.swapaxes(update.x, -1, -2) @ update.delta)
 
 
-def scaled(update: Update, factor: float) -> Update:
-    """The update times a factor, as what it is."""
+def scaled(update: Update, factor: float | Array) -> Update:
+    """The update times a factor, or one a member (..., 1, 1), as what it is."""
     return update._replace(delta=factor * update.delta)
+
+
+def weighted_sum(updates: Sequence[Update], shares: Sequence[float]) -> Update:
+    """The sum of updates of the same weights, each times its share; of factors alone, factors."""
+    if len(updates) == 1 and shares[0] == 1.0:
+        return updates[0]
+    parts = [scaled(update, share) for update, share in zip(updates, shares, strict=True)]
+    outer = [part for part in parts if isinstance(part, Outer)]
+    if len(outer) == len(parts):
+        x, delta = zip(*outer, strict=True)
+        return Outer(np.concatenate(x, axis=-2), np.concatenate(delta, axis=-2))
+    return Dense(np.sum([dense(part) for part in parts], axis=0))
+
+
+def finite(update: Update) -> bool:
+    """Whether all that it consists of are numbers."""
+    return all(bool(np.isfinite(part).all()) for part in update)

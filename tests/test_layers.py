@@ -15,8 +15,9 @@ PACKAGE = Path(imcsim.__file__).parent
 
 # From left to right: a part may import those of the lines above its own, and no part of its own line.
 ORDER = [
-    {"errors", "rng", "version"},
-    {"specs", "kernels"},
+    {"errors", "rng", "version", "updates"},
+    {"specs", "kernels", "idx"},
+    {"images"},
     {"cells", "converters", "mapping", "tiling", "wires"},
     {"reads", "floorplan"},
     {"calibration", "silicon", "places"},
@@ -26,8 +27,10 @@ ORDER = [
     {"manufacturing"},
     {"budget"},
     {"network"},
-    {"optimizers", "datasets"},
+    {"rules", "datasets"},
+    {"descent"},
     {"training"},
+    {"learning"},
     {"study"},
     {"experiment"},
     {"plots"},
