@@ -31,7 +31,7 @@ class ImageFiles:
 IMAGES = {
     "mnist": ImageFiles(
         "MNIST",
-        "https://yann.lecun.com/exdb/mnist",
+        "https://ossci-datasets.s3.amazonaws.com/mnist",
         (
             "6bbc9ace898e44ae57da46a324031adb",
             "a25bea736e30d166cdddb491f175f624",

@@ -132,5 +132,8 @@ def test_the_hash_changes_with_any_value_and_with_the_shape_but_not_with_the_lay
 
 
 def test_a_misspelt_name_is_told_the_right_one():
-    with pytest.raises(SpecError, match=r'name = "digit": must be one of "iris", "digits", "mnist", "fashion_mnist"; did you mean "digits"\?'):
+    with pytest.raises(
+        SpecError,
+        match=r'name = "digit": must be one of "iris", "digits", "mnist", "fashion_mnist"; did you mean "digits"\?',
+    ):
         load("digit")

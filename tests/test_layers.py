@@ -17,8 +17,7 @@ PACKAGE = Path(imcsim.__file__).parent
 ORDER = [
     {"errors", "rng", "version", "updates"},
     {"specs", "kernels", "idx"},
-    {"images"},
-    {"cells", "converters", "mapping", "tiling", "wires"},
+    {"cells", "converters", "mapping", "tiling", "wires", "images"},
     {"reads", "floorplan"},
     {"calibration", "silicon", "places"},
     {"conductances"},
