@@ -15,9 +15,9 @@ PACKAGE = Path(imcsim.__file__).parent
 
 # From left to right: a part may import those of the lines above its own, and no part of its own line.
 ORDER = [
-    {"errors", "rng", "version"},
-    {"specs", "kernels"},
-    {"cells", "converters", "mapping", "tiling", "wires", "updates"},
+    {"errors", "rng", "version", "updates"},
+    {"specs", "kernels", "idx"},
+    {"cells", "converters", "mapping", "tiling", "wires", "images"},
     {"reads", "floorplan", "wear", "device_curves", "accepted"},
     {"transferred"},
     {"solved"},
@@ -30,8 +30,10 @@ ORDER = [
     {"manufacturing"},
     {"budget", "compound"},
     {"network"},
-    {"optimizers", "datasets"},
+    {"rules", "datasets"},
+    {"descent"},
     {"training"},
+    {"learning"},
     {"study"},
     {"experiment"},
     {"x_axis"},

@@ -19,10 +19,14 @@ Array = np.ndarray[Any, Any]
 
 @dataclass(frozen=True, eq=False)
 class IdealNetwork:
-    """A perceptron as a chip without any error: it can be read forward and backward, and knows what was written."""
+    """A perceptron as a chip without any error: it can be read forward and backward, and knows what was written.
+
+    A weight is a cell; `rewritten` is how many weights have changed their value since the network was made.
+    """
 
     mlp: MLP
     loss_name: str
+    rewritten: int = 0
 
     @property
     def shapes(self) -> tuple[tuple[int, int], ...]:
@@ -67,7 +71,11 @@ class IdealNetwork:
         del rng, now_s
         weights = tuple(w + dense(u.weights) for w, u in zip(self.mlp.weights, updates, strict=True))
         biases = tuple(b + u.biases for b, u in zip(self.mlp.biases, updates, strict=True))
-        return dataclasses.replace(self, mlp=MLP(weights, biases, self.activation))
+        changed = sum(int(np.count_nonzero(new != old)) for new, old in zip(weights, self.mlp.weights, strict=True))
+        return dataclasses.replace(self, mlp=MLP(weights, biases, self.activation), rewritten=self.rewritten + changed)
+
+    def counts(self) -> Counts:
+        return Counts(cell_writes=self.rewritten, word_writes=self.rewritten)
 
     def cost(self, samples: int) -> Counts:
         return Counts(forward_passes=samples, array_reads=samples * len(self.shapes))

@@ -49,6 +49,10 @@ class Counts(NamedTuple):
         """The sum of two."""
         return Counts(*(a + b for a, b in zip(self, other, strict=True)))
 
+    def less(self, other: Counts) -> Counts:
+        """What came since `other`."""
+        return Counts(*(a - b for a, b in zip(self, other, strict=True)))
+
 
 class Network(Protocol):
     """A network that can be read and written."""

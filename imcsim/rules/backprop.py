@@ -6,10 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from imcsim.errors import CapabilityError
 from imcsim.network.protocols import Counts
 from imcsim.rules.feedback import Errors, Feedback, feedback_rule
-from imcsim.rules.rule import LearningRule
+from imcsim.rules.rule import LearningRule, require
 
 Array = np.ndarray[Any, Any]
 
@@ -21,11 +20,13 @@ def hardware_in_the_loop() -> LearningRule:
         del rng
         require(network, "written", "the weights as last written", "hardware-in-the-loop backprop")
 
-    def send(network: Any, state: None, errors: Errors, rng: np.random.Generator) -> tuple[Array, Counts]:
-        del state, rng
-        return errors.delta @ network.written[errors.layer].T, Counts()
+    return feedback_rule(Feedback(init, through_written))
 
-    return feedback_rule(Feedback(init, send))
+
+def through_written(network: Any, state: None, errors: Errors, rng: np.random.Generator) -> tuple[Array, Counts]:
+    """The error through the weights as last written, (samples, inputs of the layer): digital, and no read."""
+    del state, rng
+    return errors.delta @ np.swapaxes(network.written[errors.layer], -1, -2), Counts()
 
 
 def on_chip_backprop() -> LearningRule:
@@ -41,11 +42,3 @@ def on_chip_backprop() -> LearningRule:
         return signal, network.backward_cost(errors.layer, len(errors.delta))
 
     return feedback_rule(Feedback(init, send))
-
-
-def require(network: Any, name: str, what: str, rule: str) -> None:
-    """Raise CapabilityError where the network has no `name`."""
-    try:
-        getattr(network, name)
-    except (AttributeError, CapabilityError) as error:
-        raise CapabilityError.of("rule", f"{rule} needs {what}, which this network has not") from error

@@ -37,7 +37,7 @@ class Feedback(NamedTuple):
 
     init: Callable[[Any, np.random.Generator], Any]
     send: Callable[[Any, Any, Errors, np.random.Generator], tuple[Array, Counts]]
-    stored: Callable[[Any], int] = lambda state: 0
+    stored: Callable[[Any], int] = lambda _: 0
 
 
 def feedback_rule(feedback: Feedback) -> LearningRule:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from imcsim.errors import CapabilityError
 from imcsim.network.protocols import Counts, Network, Updates
 from imcsim.rng import child, draw_key
 
@@ -47,18 +48,42 @@ class Transform(NamedTuple):
 
 def chain(rule: LearningRule, *transforms: Transform) -> LearningRule:
     """The rule whose updates go through the transforms, in their order."""
+    behind = in_order(*transforms)
 
     def init(network: Any, rng: np.random.Generator) -> Any:
-        return rule.init(network, rng), tuple(transform.init(network) for transform in transforms)
+        return rule.init(network, rng), behind.init(network)
 
     def step(network: Any, state: Any, batch: Batch, rng: np.random.Generator) -> tuple[Updates, Any, Info]:
         key = draw_key(rng)
         of_rule, of_transforms = state
         updates, of_rule, info = rule.step(network, of_rule, batch, child(key, "rule"))
-        after = []
-        for index, (transform, its) in enumerate(zip(transforms, of_transforms, strict=True)):
-            updates, its = transform.apply(updates, its, network, child(key, "transform", index))
-            after.append(its)
-        return updates, (of_rule, tuple(after)), info
+        updates, of_transforms = behind.apply(updates, of_transforms, network, child(key, "transforms"))
+        return updates, (of_rule, of_transforms), info
 
     return LearningRule(init, step)
+
+
+def in_order(*transforms: Transform) -> Transform:
+    """The transforms as one, the first first; those that draw do so one after the other."""
+
+    def init(network: Any) -> tuple[Any, ...]:
+        return tuple(transform.init(network) for transform in transforms)
+
+    def apply(
+        updates: Updates, states: tuple[Any, ...], network: Any, rng: np.random.Generator
+    ) -> tuple[Updates, tuple[Any, ...]]:
+        after = []
+        for transform, before in zip(transforms, states, strict=True):
+            updates, state = transform.apply(updates, before, network, rng)
+            after.append(state)
+        return updates, tuple(after)
+
+    return Transform(init, apply)
+
+
+def require(network: Any, name: str, what: str, who: str) -> None:
+    """Raise CapabilityError where the network has no `name`."""
+    try:
+        getattr(network, name)
+    except (AttributeError, CapabilityError) as error:
+        raise CapabilityError.of("rule", f"{who} needs {what}, which this network has not") from error
