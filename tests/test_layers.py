@@ -15,7 +15,7 @@ PACKAGE = Path(imcsim.__file__).parent
 
 # From left to right: a part may import those of the lines above its own, and no part of its own line.
 ORDER = [
-    {"errors", "rng", "version"},
+    {"errors", "rng", "version", "updates"},
     {"specs", "kernels"},
     {"cells", "converters", "mapping", "tiling", "wires"},
     {"reads", "floorplan"},
@@ -26,7 +26,7 @@ ORDER = [
     {"manufacturing"},
     {"budget"},
     {"network"},
-    {"optimizers", "datasets"},
+    {"optimizers", "datasets", "rules"},
     {"training"},
     {"study"},
     {"experiment"},

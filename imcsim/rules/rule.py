@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from imcsim.network.protocols import Counts, Network, Updates
-from imcsim.rng import child, draw_key
+from imcsim.rng import Generators, children, draw_keys
 
 Array = np.ndarray[Any, Any]
 
@@ -34,30 +34,30 @@ class LearningRule(NamedTuple):
     what is to be added to the weights. `init` raises CapabilityError where the network lacks what the rule needs.
     """
 
-    init: Callable[[Any, np.random.Generator], Any]
-    step: Callable[[Any, Any, Batch, np.random.Generator], tuple[Updates, Any, Info]]
+    init: Callable[[Any, Generators], Any]
+    step: Callable[[Any, Any, Batch, Generators], tuple[Updates, Any, Info]]
 
 
 class Transform(NamedTuple):
     """init(network) -> state; apply(updates, state, network, rng) -> (updates, state)."""
 
     init: Callable[[Network], Any]
-    apply: Callable[[Updates, Any, Network, np.random.Generator], tuple[Updates, Any]]
+    apply: Callable[[Updates, Any, Network, Generators], tuple[Updates, Any]]
 
 
 def chain(rule: LearningRule, *transforms: Transform) -> LearningRule:
     """The rule whose updates go through the transforms, in their order."""
 
-    def init(network: Any, rng: np.random.Generator) -> Any:
+    def init(network: Any, rng: Generators) -> Any:
         return rule.init(network, rng), tuple(transform.init(network) for transform in transforms)
 
-    def step(network: Any, state: Any, batch: Batch, rng: np.random.Generator) -> tuple[Updates, Any, Info]:
-        key = draw_key(rng)
+    def step(network: Any, state: Any, batch: Batch, rng: Generators) -> tuple[Updates, Any, Info]:
+        keys = draw_keys(rng)
         of_rule, of_transforms = state
-        updates, of_rule, info = rule.step(network, of_rule, batch, child(key, "rule"))
+        updates, of_rule, info = rule.step(network, of_rule, batch, children(keys, "rule"))
         after = []
-        for index, (transform, its) in enumerate(zip(transforms, of_transforms, strict=True)):
-            updates, its = transform.apply(updates, its, network, child(key, "transform", index))
+        for index, (transform, before) in enumerate(zip(transforms, of_transforms, strict=True)):
+            updates, its = transform.apply(updates, before, network, children(keys, "transform", index))
             after.append(its)
         return updates, (of_rule, tuple(after)), info
 
