@@ -58,7 +58,7 @@ def gradient_alignment(
     keys = draw_keys(rng)
     expected = reference(network, batch, children(keys, "reference"))
     state = rule.init(network, children(keys, "init"))
-    sums = [np.zeros(1)] * len(expected)
+    sums: list[Array] = [np.zeros(())] * len(expected)
     squares, cosines = list(sums), list(sums)
     for draw in range(draws):
         updates, state, _ = rule.step(network, state, batch, children(keys, "draw", draw))

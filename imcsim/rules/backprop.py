@@ -9,11 +9,10 @@ import numpy as np
 
 from imcsim.network.protocols import Counts
 from imcsim.rng import Generators
-from imcsim.rules.capabilities import require
 from imcsim.rules.entry import RuleEntry
 from imcsim.rules.feedback import Errors, Feedback, feedback_rule, no_scalars
 from imcsim.rules.pruning import PruningSpec
-from imcsim.rules.rule import LearningRule
+from imcsim.rules.rule import LearningRule, require
 from imcsim.specs.fields import Spec
 
 Array = np.ndarray[Any, Any]

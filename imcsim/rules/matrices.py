@@ -12,7 +12,7 @@ import numpy as np
 
 from imcsim.network.protocols import Auxiliary, Counts
 from imcsim.rng import Generators, children, draw_keys, drawn
-from imcsim.rules.capabilities import require
+from imcsim.rules.rule import require
 from imcsim.specs.fields import Spec, limited
 
 Array = np.ndarray[Any, Any]

@@ -12,8 +12,7 @@ from imcsim.network.mlp import MLP
 from imcsim.network.protocols import LayerUpdate
 from imcsim.rng import Generators, Keys, children, draw_keys
 from imcsim.rules.backprop import hardware_in_the_loop
-from imcsim.rules.capabilities import require
-from imcsim.rules.rule import Batch
+from imcsim.rules.rule import Batch, require
 from imcsim.updates import Dense, dense
 
 Array = np.ndarray[Any, Any]

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from imcsim.errors import CapabilityError
 from imcsim.network.protocols import Counts, Network, Updates
 from imcsim.rng import Generators, children, draw_keys
 
@@ -62,3 +63,11 @@ def chain(rule: LearningRule, *transforms: Transform) -> LearningRule:
         return updates, (of_rule, tuple(after)), info
 
     return LearningRule(init, step)
+
+
+def require(network: Any, name: str, what: str, who: str, remedy: str = "") -> None:
+    """Raise CapabilityError where the network has no `name`."""
+    try:
+        getattr(network, name)
+    except (AttributeError, CapabilityError) as error:
+        raise CapabilityError.of("rule", f"{who} needs {what}, which this network has not", remedy=remedy) from error

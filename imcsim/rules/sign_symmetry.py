@@ -15,12 +15,11 @@ import numpy as np
 
 from imcsim.network.protocols import Counts
 from imcsim.rng import Generators, children, draw_keys, drawn
-from imcsim.rules.capabilities import require
 from imcsim.rules.entry import RuleEntry
 from imcsim.rules.feedback import Errors, Feedback, feedback_rule, no_scalars, scalars_above_the_first
 from imcsim.rules.matrices import uniform_limit
 from imcsim.rules.pruning import PruningSpec
-from imcsim.rules.rule import LearningRule
+from imcsim.rules.rule import LearningRule, require
 from imcsim.specs.fields import Spec, limited
 
 Array = np.ndarray[Any, Any]
