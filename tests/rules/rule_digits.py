@@ -18,7 +18,7 @@ from imcsim.rules.rule import Batch, Transform, chain
 from imcsim.updates import Dense, dense
 
 BATCH, EPOCHS = 50, 40
-GRID = (1e-3, 3e-3, 1e-2, 3e-2)
+GRID = (3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
 
 
 def initial_weights(seed):
@@ -62,13 +62,24 @@ def of_rule(name, data, seeds, rate, epochs=EPOCHS):
     return accuracies(trained(learning_rule(name), data, seeds, rate, epochs), data.x_test, data.y_test)
 
 
-def of_twin(name, data, seeds, rate, epochs=EPOCHS):
-    """Those of the twin: the same split, initial weights and batches, feedback that it draws itself."""
-    twins = [
-        Twin(name, initial_weights(seed), np.random.default_rng(seed)).train(batches(data, seed, epochs), rate)
-        for seed in seeds
-    ]
-    return np.array([twin.accuracy(data.x_test, data.y_test) for twin in twins])
+def of_twin(name, data, seeds, rate, epochs=EPOCHS, *, same_feedback):
+    """Those of the twin: the same split, weights and batches; fixed feedback the same, too, or such as it draws itself.
+
+    What a rule draws at every step, the twin draws for itself in any case.
+    """
+    found = []
+    for seed in seeds:
+        weights = initial_weights(seed)
+        feedback = initial_feedback(name, weights, seed) if same_feedback else None
+        twin = Twin(name, weights, np.random.default_rng(seed), feedback).train(batches(data, seed, epochs), rate)
+        found.append(twin.accuracy(data.x_test, data.y_test))
+    return np.array(found)
+
+
+def initial_feedback(name, weights, seed):
+    """The matrices that the rule of this seed begins with; None where it has none."""
+    state = learning_rule(name).init(ideal_network(weights), child(seed, "rule"))
+    return None if state is None else [getattr(one, "matrix", one) for one in state]
 
 
 def adam(rate):

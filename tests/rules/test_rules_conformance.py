@@ -167,10 +167,19 @@ def expected_counts(name, options):
 
 CLASSES = SHAPES[-1][1]
 STORED = {
-    "hardware_in_the_loop": 0, "on_chip_backprop": 0, "fa": ABOVE, "dfa": HIDDEN * CLASSES,
-    "sign_dfa": HIDDEN * CLASSES, "sdfa": 2 * HIDDEN, "ssdfa": HIDDEN, "drtp": HIDDEN * CLASSES, "usf": 0, "brsf": max(8 * 5, 5 * 4), "frsf": ABOVE,
+    "hardware_in_the_loop": 0,
+    "on_chip_backprop": 0,
+    "fa": ABOVE,
+    "dfa": HIDDEN * CLASSES,
+    "sign_dfa": HIDDEN * CLASSES,
+    "sdfa": 2 * HIDDEN,
+    "ssdfa": HIDDEN,
+    "drtp": HIDDEN * CLASSES,
+    "usf": 0,
+    "brsf": max(8 * 5, 5 * 4),
+    "frsf": ABOVE,
     "efficientgrad": ABOVE,
-}  # fmt: skip
+}
 
 
 @EVERY_CASE
