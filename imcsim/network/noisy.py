@@ -11,7 +11,7 @@ from imcsim.mapping import largest_code
 from imcsim.network.activations import ACTIVATIONS
 from imcsim.network.ideal import IdealNetwork
 from imcsim.network.protocols import Reads
-from imcsim.rng import child, draw_key
+from imcsim.rng import Generators, children, draw_keys, drawn
 from imcsim.specs.fields import Spec, limited
 
 Array = np.ndarray[Any, Any]
@@ -44,19 +44,19 @@ class NoisyNetwork(IdealNetwork):
     injected: InjectionSpec
 
     def forward(
-        self, x: Array, rng: np.random.Generator, *, nodes: tuple[Array | None, ...] | None = None, now_s: float = 0.0
+        self, x: Array, rng: Generators, *, nodes: tuple[Array | None, ...] | None = None, now_s: float = 0.0
     ) -> Reads:
         del now_s  # a float network does not drift
-        key, told = draw_key(rng), self.injected
+        keys, told = draw_keys(rng), self.injected
         function, last = ACTIVATIONS[self.activation].function, len(self.mlp.weights) - 1
         a_in, sums, a_out = [], [], []
         for layer, (weights, biases) in enumerate(zip(self.mlp.weights, self.mlp.biases, strict=True)):
             x = quantised_inputs(x, told.input_bits)
             seen = quantised(weights, told.weight_bits)
             # Joshi et al. 2020, Nat. Commun. 11, 2473: N(0, (eta max|W|)^2) a weight (unverified)
-            seen = _with_noise(seen, weights, told.weight_noise_rel, child(key, "weight noise", layer))
+            seen = _with_noise(seen, weights, told.weight_noise_rel, children(keys, "weight noise", layer))
             z = x @ seen + biases[..., np.newaxis, :]
-            z = _with_noise(z, z, told.output_noise_rel, child(key, "output noise", layer))
+            z = _with_noise(z, z, told.output_noise_rel, children(keys, "output noise", layer))
             if nodes is not None and (perturbation := nodes[layer]) is not None:
                 z = z + perturbation
             a_in.append(x)
@@ -84,11 +84,12 @@ def _in_steps(values: Array, top: int) -> Array:
     return np.asarray(step * np.rint(values / step))
 
 
-def _with_noise(values: Array, scale_of: Array, relative: float, rng: np.random.Generator) -> Array:
+def _with_noise(values: Array, scale_of: Array, relative: float, rng: Generators) -> Array:
     """Values with Gaussian noise, relative to the largest size in `scale_of`; where it is 0 the very same."""
     if relative == 0.0:
         return values
-    return np.asarray(values + relative * _largest(scale_of) * rng.standard_normal(values.shape))
+    normals = drawn(rng, lambda one: one.standard_normal(values.shape[-2:]))
+    return np.asarray(values + relative * _largest(scale_of) * normals)
 
 
 def _largest(values: Array) -> Array:

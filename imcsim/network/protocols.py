@@ -6,13 +6,14 @@ from typing import Any, NamedTuple, Protocol, Self
 
 import numpy as np
 
+from imcsim.rng import Generators
 from imcsim.updates import Update
 
 Array = np.ndarray[Any, Any]
 
 
 class Reads(NamedTuple):
-    """What a pass of samples showed, a layer each: inputs, sums (bias included) and outputs, (samples, units)."""
+    """What a pass of samples showed, a layer each: inputs, sums (bias included) and outputs, (..., samples, units)."""
 
     a_in: tuple[Array, ...]
     z: tuple[Array, ...]
@@ -55,7 +56,11 @@ class Counts(NamedTuple):
 
 
 class Network(Protocol):
-    """A network that can be read and written."""
+    """A network that can be read and written.
+
+    It may be an ensemble: then arrays have its members ahead, (members, samples, units), counts are those of one
+    member, and `rng` may be a sequence of generators, one a member, so that each has the bits it has alone.
+    """
 
     @property
     def shapes(self) -> tuple[tuple[int, int], ...]:
@@ -66,17 +71,17 @@ class Network(Protocol):
         """Of the hidden layers: a name of ACTIVATIONS."""
 
     def forward(
-        self, x: Array, rng: np.random.Generator, *, nodes: tuple[Array | None, ...] | None = None, now_s: float = 0.0
+        self, x: Array, rng: Generators, *, nodes: tuple[Array | None, ...] | None = None, now_s: float = 0.0
     ) -> Reads:
         """Run x (samples, inputs) through the network; `nodes` is added to the sums of each layer, None: nothing."""
 
-    def loss(self, reads: Reads, target: Array, rng: np.random.Generator) -> Array:
+    def loss(self, reads: Reads, target: Array, rng: Generators) -> Array:
         """The loss of each sample, (samples,), or of their mean, (1,), as the loss ADC reads it."""
 
     def loss_gradient(self, reads: Reads, target: Array) -> Array:
         """dL/dz of the last layer's sums as they were read, (samples, outputs): digital."""
 
-    def write(self, updates: Updates, rng: np.random.Generator, *, now_s: float = 0.0) -> Self:
+    def write(self, updates: Updates, rng: Generators, *, now_s: float = 0.0) -> Self:
         """The network after the update, as far as its write path lets it through."""
 
     def counts(self) -> Counts:
@@ -89,7 +94,7 @@ class Network(Protocol):
 class TransposeReadable(Network, Protocol):
     """A network whose layers can be read backward."""
 
-    def backward(self, layer: int, error: Array, rng: np.random.Generator, *, now_s: float = 0.0) -> Array:
+    def backward(self, layer: int, error: Array, rng: Generators, *, now_s: float = 0.0) -> Array:
         """W^T e through the cells: error (samples, outputs of the layer) -> (samples, inputs of the layer)."""
 
     def backward_cost(self, layer: int, samples: int) -> Counts:
@@ -102,3 +107,28 @@ class WrittenWeights(Network, Protocol):
     @property
     def written(self) -> tuple[Array, ...]:
         """The weights (inputs, outputs) of every layer as last written, not as the cells hold them."""
+
+    @property
+    def biases(self) -> tuple[Array, ...]:
+        """The biases (outputs,) of every layer: digital."""
+
+    @property
+    def loss_name(self) -> str:
+        """What the loss is: a name of LOSSES."""
+
+
+class Auxiliary(Protocol):
+    """A matrix (rows, cols) on a crossbar of its own, beside those of the layers."""
+
+    def mvm(self, x: Array, rng: Generators, *, now_s: float = 0.0) -> Array:
+        """Read the array: x (samples, rows) -> (samples, cols)."""
+
+    def cost(self, samples: int) -> Counts:
+        """What a read of so many samples asks for."""
+
+
+class AuxiliaryCrossbars(Network, Protocol):
+    """A network that has room for matrices beside its layers."""
+
+    def auxiliary(self, name: str, matrix: Array, rng: Generators) -> Auxiliary:
+        """A crossbar called `name`, manufactured with the die and programmed with `matrix` (rows, cols)."""

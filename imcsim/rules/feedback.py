@@ -13,7 +13,8 @@ import numpy as np
 
 from imcsim.network.activations import ACTIVATIONS
 from imcsim.network.protocols import Counts, LayerUpdate
-from imcsim.rng import child, draw_key
+from imcsim.rng import Generators, children, draw_keys
+from imcsim.rules.pruning import PruningSpec, pruned
 from imcsim.rules.rule import Batch, Info, LearningRule
 from imcsim.updates import Outer
 
@@ -32,23 +33,31 @@ class Errors(NamedTuple):
 class Feedback(NamedTuple):
     """init(network, rng) -> state; send(network, state, errors, rng) -> signal, counts, of (samples, inputs of layer).
 
-    `stored` is how many scalars the state holds.
+    stored(network) is how many scalars it holds beside the weights.
     """
 
-    init: Callable[[Any, np.random.Generator], Any]
-    send: Callable[[Any, Any, Errors, np.random.Generator], tuple[Array, Counts]]
-    stored: Callable[[Any], int] = lambda _: 0
+    init: Callable[[Any, Generators], Any]
+    send: Callable[[Any, Any, Errors, Generators], tuple[Array, Counts]]
+    stored: Callable[[Any], int]
 
 
-def feedback_rule(feedback: Feedback) -> LearningRule:
-    """The rule that sends the error backward by `feedback`."""
+def no_scalars(network: Any) -> int:
+    """Of a feedback that holds nothing but the weights."""
+    del network
+    return 0
 
-    def init(network: Any, rng: np.random.Generator) -> Any:
-        return feedback.init(network, rng)
 
-    def step(network: Any, state: Any, batch: Batch, rng: np.random.Generator) -> tuple[Any, Any, Info]:
-        key, samples = draw_key(rng), len(batch.x)
-        reads = network.forward(batch.x, child(key, "forward"))
+def scalars_above_the_first(network: Any) -> int:
+    """Of a feedback that holds as many scalars as there are weights in the layers above the first."""
+    return sum(inputs * outputs for inputs, outputs in network.shapes[1:])
+
+
+def feedback_rule(feedback: Feedback, pruning: PruningSpec | None = None) -> LearningRule:
+    """The rule that sends the error backward by `feedback`; the deltas of hidden layers are pruned where it is told."""
+
+    def step(network: Any, state: Any, batch: Batch, rng: Generators) -> tuple[Any, Any, Info]:
+        keys, samples = draw_keys(rng), batch.x.shape[-2]
+        reads = network.forward(batch.x, children(keys, "forward"))
         counts = network.cost(samples)
         derivative = ACTIVATIONS[network.activation].derivative
         error = delta = network.loss_gradient(reads, batch.y)
@@ -57,9 +66,12 @@ def feedback_rule(feedback: Feedback) -> LearningRule:
             updates.insert(0, LayerUpdate(Outer(reads.a_in[layer], delta / samples), delta.mean(axis=-2)))
             if layer:
                 errors = Errors(layer, delta, error, batch.y)
-                signal, asked = feedback.send(network, state, errors, child(key, "feedback", layer))
+                signal, asked = feedback.send(network, state, errors, children(keys, "feedback", layer))
                 delta, counts = signal * derivative(reads.a_out[layer - 1]), counts.plus(asked)
+                if pruning is not None:
+                    delta = pruned(delta, pruning, children(keys, "pruning", layer))
+                    counts = counts.plus(Counts(random_numbers=samples * network.shapes[layer][0]))
         held = samples * sum(inputs + outputs for inputs, outputs in network.shapes)
-        return tuple(updates), state, Info(counts, held + feedback.stored(state))
+        return tuple(updates), state, Info(counts, held + feedback.stored(network))
 
-    return LearningRule(init, step)
+    return LearningRule(feedback.init, step)

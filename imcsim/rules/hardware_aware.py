@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
+from imcsim.rng import Generators
 from imcsim.rules.backprop import through_written
-from imcsim.rules.feedback import Feedback, feedback_rule
+from imcsim.rules.feedback import Feedback, feedback_rule, no_scalars
 from imcsim.rules.rule import LearningRule, require
 
 
@@ -17,8 +16,8 @@ def hardware_aware() -> LearningRule:
     On a chip this is hardware-in-the-loop backprop. Without injection it is in-silico backprop.
     """
 
-    def init(network: Any, rng: np.random.Generator) -> None:
+    def init(network: Any, rng: Generators) -> None:
         del rng
         require(network, "injected", "a NoisyNetwork, which injects a chip's errors", "hardware-aware training")
 
-    return feedback_rule(Feedback(init, through_written))
+    return feedback_rule(Feedback(init, through_written, no_scalars))

@@ -9,7 +9,7 @@ import numpy as np
 
 from imcsim.errors import CapabilityError
 from imcsim.network.protocols import Counts, Network, Updates
-from imcsim.rng import child, draw_key
+from imcsim.rng import Generators, children, draw_keys
 
 Array = np.ndarray[Any, Any]
 
@@ -35,29 +35,29 @@ class LearningRule(NamedTuple):
     what is to be added to the weights. `init` raises CapabilityError where the network lacks what the rule needs.
     """
 
-    init: Callable[[Any, np.random.Generator], Any]
-    step: Callable[[Any, Any, Batch, np.random.Generator], tuple[Updates, Any, Info]]
+    init: Callable[[Any, Generators], Any]
+    step: Callable[[Any, Any, Batch, Generators], tuple[Updates, Any, Info]]
 
 
 class Transform(NamedTuple):
     """init(network) -> state; apply(updates, state, network, rng) -> (updates, state)."""
 
     init: Callable[[Network], Any]
-    apply: Callable[[Updates, Any, Network, np.random.Generator], tuple[Updates, Any]]
+    apply: Callable[[Updates, Any, Network, Generators], tuple[Updates, Any]]
 
 
 def chain(rule: LearningRule, *transforms: Transform) -> LearningRule:
     """The rule whose updates go through the transforms, in their order."""
     behind = in_order(*transforms)
 
-    def init(network: Any, rng: np.random.Generator) -> Any:
+    def init(network: Any, rng: Generators) -> Any:
         return rule.init(network, rng), behind.init(network)
 
-    def step(network: Any, state: Any, batch: Batch, rng: np.random.Generator) -> tuple[Updates, Any, Info]:
-        key = draw_key(rng)
+    def step(network: Any, state: Any, batch: Batch, rng: Generators) -> tuple[Updates, Any, Info]:
+        keys = draw_keys(rng)
         of_rule, of_transforms = state
-        updates, of_rule, info = rule.step(network, of_rule, batch, child(key, "rule"))
-        updates, of_transforms = behind.apply(updates, of_transforms, network, child(key, "transforms"))
+        updates, of_rule, info = rule.step(network, of_rule, batch, children(keys, "rule"))
+        updates, of_transforms = behind.apply(updates, of_transforms, network, children(keys, "transforms"))
         return updates, (of_rule, of_transforms), info
 
     return LearningRule(init, step)
@@ -70,7 +70,7 @@ def in_order(*transforms: Transform) -> Transform:
         return tuple(transform.init(network) for transform in transforms)
 
     def apply(
-        updates: Updates, states: tuple[Any, ...], network: Any, rng: np.random.Generator
+        updates: Updates, states: tuple[Any, ...], network: Any, rng: Generators
     ) -> tuple[Updates, tuple[Any, ...]]:
         after = []
         for transform, before in zip(transforms, states, strict=True):
@@ -81,9 +81,9 @@ def in_order(*transforms: Transform) -> Transform:
     return Transform(init, apply)
 
 
-def require(network: Any, name: str, what: str, who: str) -> None:
+def require(network: Any, name: str, what: str, who: str, remedy: str = "") -> None:
     """Raise CapabilityError where the network has no `name`."""
     try:
         getattr(network, name)
     except (AttributeError, CapabilityError) as error:
-        raise CapabilityError.of("rule", f"{who} needs {what}, which this network has not") from error
+        raise CapabilityError.of("rule", f"{who} needs {what}, which this network has not", remedy=remedy) from error

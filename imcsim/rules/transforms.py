@@ -17,7 +17,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from imcsim.network.protocols import LayerUpdate, Updates
-from imcsim.rng import child, draw_key
+from imcsim.rng import Generators, children, draw_keys, drawn
 from imcsim.rules.rule import Transform, require
 from imcsim.rules.schedules import Schedule, constant
 from imcsim.updates import Dense, dense, scaled
@@ -35,7 +35,7 @@ def scale_by_learning_rate(learning_rate: Rate) -> Transform:
         del network
         return 0
 
-    def apply(updates: Updates, step: int, network: Any, rng: np.random.Generator) -> tuple[Updates, int]:
+    def apply(updates: Updates, step: int, network: Any, rng: Generators) -> tuple[Updates, int]:
         del network, rng
         factor = -rate(step)
         return tuple(LayerUpdate(scaled(u.weights, factor), factor * u.biases) for u in updates), step + 1
@@ -49,7 +49,7 @@ def momentum(mu: float) -> Transform:
     def init(network: Any) -> Arrays:
         return _zeros(network)
 
-    def apply(updates: Updates, velocity: Arrays, network: Any, rng: np.random.Generator) -> tuple[Updates, Arrays]:
+    def apply(updates: Updates, velocity: Arrays, network: Any, rng: Generators) -> tuple[Updates, Arrays]:
         del network, rng
         velocity = tuple(mu * v + g for v, g in zip(velocity, _arrays(updates), strict=True))
         return _updates(velocity), velocity
@@ -73,7 +73,7 @@ def adam(learning_rate: Rate) -> Transform:
     def init(network: Any) -> AdamState:
         return AdamState(0, _zeros(network), _zeros(network))
 
-    def apply(updates: Updates, state: AdamState, network: Any, rng: np.random.Generator) -> tuple[Updates, AdamState]:
+    def apply(updates: Updates, state: AdamState, network: Any, rng: Generators) -> tuple[Updates, AdamState]:
         del network, rng
         gradients, factor, steps = _arrays(updates), -rate(state.steps), state.steps + 1
         mean = tuple(beta_1 * m + (1 - beta_1) * g for m, g in zip(state.mean, gradients, strict=True))
@@ -101,9 +101,7 @@ def rmsprop(learning_rate: Rate) -> Transform:
     def init(network: Any) -> RMSpropState:
         return RMSpropState(0, _zeros(network))
 
-    def apply(
-        updates: Updates, state: RMSpropState, network: Any, rng: np.random.Generator
-    ) -> tuple[Updates, RMSpropState]:
+    def apply(updates: Updates, state: RMSpropState, network: Any, rng: Generators) -> tuple[Updates, RMSpropState]:
         del network, rng
         gradients, factor = _arrays(updates), -rate(state.steps)
         square = tuple(rho * s + (1 - rho) * g * g for s, g in zip(state.square, gradients, strict=True))
@@ -116,7 +114,7 @@ def rmsprop(learning_rate: Rate) -> Transform:
 def clip_values(limit: float) -> Transform:
     """Every entry of the change within -limit ... limit."""
 
-    def apply(updates: Updates, network: Any, rng: np.random.Generator) -> Updates:
+    def apply(updates: Updates, network: Any, rng: Generators) -> Updates:
         del network, rng
         return _updates(tuple(np.clip(g, -limit, limit) for g in _arrays(updates)))
 
@@ -129,7 +127,7 @@ def clip_norm(limit: float) -> Transform:
     Pascanu, Mikolov & Bengio 2013, algorithm 1. Each member of an ensemble has a norm of its own.
     """
 
-    def apply(updates: Updates, network: Any, rng: np.random.Generator) -> Updates:
+    def apply(updates: Updates, network: Any, rng: Generators) -> Updates:
         del network, rng
         of_weights = [np.square(dense(u.weights)).sum(axis=(-2, -1)) for u in updates]
         norm = np.sqrt(sum(of_weights) + sum(np.square(u.biases).sum(axis=-1) for u in updates))
@@ -155,7 +153,7 @@ def decay_weights(decay: float, learning_rate: Rate) -> Transform:
         require(network, "written", "the weights as last written", "weight decay")
         return 0
 
-    def apply(updates: Updates, step: int, network: Any, rng: np.random.Generator) -> tuple[Updates, int]:
+    def apply(updates: Updates, step: int, network: Any, rng: Generators) -> tuple[Updates, int]:
         del rng
         less = rate(step) * decay
         decayed = tuple(
@@ -177,13 +175,13 @@ def round_to_resolution(rounding: Literal["nearest", "stochastic"]) -> Transform
     def init(network: Any) -> None:
         require(network, "write_resolution", "a smallest step of its write path", "rounding to the write resolution")
 
-    def apply(updates: Updates, state: None, network: Any, rng: np.random.Generator) -> tuple[Updates, None]:
-        key = draw_key(rng) if rounding == "stochastic" else 0
+    def apply(updates: Updates, state: None, network: Any, rng: Generators) -> tuple[Updates, None]:
+        keys = draw_keys(rng) if rounding == "stochastic" else 0
         rounded = []
         for layer, (update, step) in enumerate(zip(updates, network.write_resolution, strict=True)):
             steps = dense(update.weights) / step
             if rounding == "stochastic":
-                steps = np.floor(steps + child(key, "rounding", layer).random(steps.shape))
+                steps = np.floor(steps + _uniform(children(keys, "rounding", layer), steps.shape[-2:]))
             else:
                 steps = np.rint(steps)
             rounded.append(update._replace(weights=Dense(step * steps)))
@@ -192,11 +190,15 @@ def round_to_resolution(rounding: Literal["nearest", "stochastic"]) -> Transform
     return Transform(init, apply)
 
 
+def _uniform(rng: Generators, matrix: tuple[int, ...]) -> Array:
+    return drawn(rng, lambda one: one.random(matrix))
+
+
 def _schedule(learning_rate: Rate) -> Schedule:
     return learning_rate if callable(learning_rate) else constant(learning_rate)
 
 
-def _without_state(apply: Callable[[Updates, Any, np.random.Generator], Updates]) -> Transform:
+def _without_state(apply: Callable[[Updates, Any, Generators], Updates]) -> Transform:
     return Transform(lambda _: None, lambda updates, state, network, rng: (apply(updates, network, rng), state))
 
 
