@@ -55,29 +55,29 @@ def update(device: Pulsed, driven: float) -> Callable[[], Written]:
     return lambda: write_outer(devices, UpdateSpec(), states, x, delta, 0.01, keys)
 
 
-def milliseconds(function: Callable[[], object], threads: int) -> float:
-    """The median time of a call."""
+def milliseconds(function: Callable[[], object], threads: int) -> str:
+    """The median time of a call, where so many threads are allowed."""
     if threads > numba.config.NUMBA_NUM_THREADS:
-        return float("nan")
+        return "not measured"
     numba.set_num_threads(threads)
     taken = []
     for _ in range(RUNS + 1):  # the first compiles
         start = time.perf_counter()
         function()
         taken.append(time.perf_counter() - start)
-    return 1e3 * statistics.median(taken[1:])
+    return f"{1e3 * statistics.median(taken[1:]):.0f} ms"
 
 
 def main() -> None:
     """Print a line a device and share of rows that are driven: 20 % of the inputs of handwritten digits, and all."""
     print(f"{ROWS} x {COLS} cells, batch {BATCH}, learning rate 0.01, trains of up to 31 slots")
-    print("device       driven  pulses a cell  one thread  two threads")
+    print("device       driven  pulses a cell    one thread   two threads")
     for device in DEVICES:
         for driven in (0.2, 1.0):
             function = update(device, driven)
             pulses = function().pulses.mean()
             one, two = (milliseconds(function, threads) for threads in (1, 2))
-            print(f"{device.kind:12} {driven:5.0%} {pulses:14.1f} {one:8.0f} ms {two:9.0f} ms")
+            print(f"{device.kind:12} {driven:5.0%} {pulses:14.1f}  {one:>12}  {two:>12}")
 
 
 if __name__ == "__main__":

@@ -24,6 +24,9 @@ def checked_outer(update: Outer, shape: tuple[int, int], members: int | None) ->
             allowed = f"must be (samples, {lines})" + ("" if members is None else f" or ({members}, samples, {lines})")
             problems.append(Problem((name,), allowed, given=f"shape {factor.shape}"))
             continue
+        if factor.shape[-2] == 0:
+            problems.append(Problem((name,), "must have at least one sample", given=f"shape {factor.shape}"))
+            continue
         if not np.isfinite(factor).all():
             problems.append(Problem((name,), "must be finite", given=_not_finite(factor)))
         found.append(factor.reshape(-1, *factor.shape[-2:]))

@@ -12,17 +12,19 @@ import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
 from imcsim.accepted import checked_dense, checked_outer
 from imcsim.cells.compound import chopped, released, transfer_row
+from imcsim.converters.ranges import widened
 from imcsim.crossbar import Crossbar, Die, Generators
 from imcsim.errors import CapabilityError, SpecError
 from imcsim.manufacturing import manufacture
 from imcsim.pulses import PulsedStates, cell_of, weight_unit
 from imcsim.rng import child, draw_key
+from imcsim.silicon import Silicon
 from imcsim.specs.chip import ChipSpec
 from imcsim.specs.compound import ChoppedTikiTaka, Compound, MixedPrecision, TikiTakaV2, Transferring
 from imcsim.specs.pulsed import PulsedCell
@@ -30,6 +32,7 @@ from imcsim.updates import Outer, Update
 from imcsim.wear import Wear
 
 Array = np.ndarray[Any, Any]
+OfSilicon = TypeVar("OfSilicon", bound=Silicon)
 
 
 class CompoundWear(NamedTuple):
@@ -122,15 +125,49 @@ class CompoundArray:
         return CompoundWear(None if self.fast is None else self.fast.wear, self.slow.wear)
 
     def calibrate(self, x: Array) -> CompoundArray:
-        """Choose input step and ranges of the slow array on samples x (samples, rows), as Crossbar.calibrate does.
+        """Choose input step and ranges for gamma A + C as they are, on x (samples, rows), as Crossbar.calibrate does.
 
         The fast array keeps those with which its rows are read.
         """
-        return dataclasses.replace(self, slow=self.slow.calibrate(x))
+        joined, times = self._within_codes
+        found = joined.calibrate(x)
+        ranges = found.ranges if found.ranges is joined.ranges else widened(found.ranges, times)
+        slow = dataclasses.replace(self.slow, input_step=found.input_step, ranges=ranges, trimmed=None)
+        return dataclasses.replace(self, slow=slow)
+
+    def calibrate_t(self, e: Array) -> CompoundArray:
+        """Choose what the transposed read of gamma A + C needs, on e (samples, cols), as Crossbar.calibrate_t does."""
+        joined, times = self._within_codes
+        found = joined.calibrate_t(e).back
+        assert self.slow.back is not None
+        assert joined.back is not None
+        assert found is not None
+        ranges = found.ranges if found.ranges is joined.back.ranges else widened(found.ranges, times)
+        back = dataclasses.replace(found, silicon=self.slow.back.silicon, ranges=ranges)
+        return dataclasses.replace(self, slow=dataclasses.replace(self.slow, back=back))
 
     def mvm(self, x: Array, rng: Generators, *, now_s: float = 0.0) -> Array:
         """Read gamma A + C, summed on the columns: x (..., rows) -> (..., cols), as Crossbar.mvm does."""
         return self._joined.mvm(x, rng, now_s=now_s)
+
+    def mvm_t(self, e: Array, rng: Generators, *, now_s: float = 0.0) -> Array:
+        """Read gamma A + C the other way, summed on the rows: e (..., cols) -> (..., rows), as Crossbar.mvm_t does."""
+        return self._joined.mvm_t(e, rng, now_s=now_s)
+
+    def trim(self, rng: Generators, *, levels: int = 9, reads: int = 64) -> CompoundArray:
+        """Trim the ADCs of both arrays, as Crossbar.trim does: those of the weights, and those that transfers pass."""
+        fast = None if self.fast is None else self.fast.trim(rng, levels=levels, reads=reads)
+        return dataclasses.replace(self, fast=fast, slow=self.slow.trim(rng, levels=levels, reads=reads))
+
+    def trim_t(self, rng: Generators, *, levels: int = 9, reads: int = 64) -> CompoundArray:
+        """Trim the ADCs of the transposed read, as Crossbar.trim_t does."""
+        return dataclasses.replace(self, slow=self.slow.trim_t(rng, levels=levels, reads=reads))
+
+    def on_die(self, die: CompoundDie) -> CompoundArray:
+        """Raises CapabilityError: what the fast array holds is told from the symmetric points of its own devices."""
+        del die
+        allowed = "what the arrays hold is told from the symmetric points and the pulses of their own devices"
+        raise CapabilityError.of("on_die", allowed, remedy="program the other die by CompoundDie.program")
 
     def write(self, update: Array | Update, rng: np.random.Generator, *, now_s: float = 0.0) -> CompoundArray:
         """Add an update, through the scheme: Outer(x, delta), or, of mixed precision, a matrix as well.
@@ -158,11 +195,24 @@ class CompoundArray:
         assert self.fast is not None
         assert isinstance(slow.held, PulsedStates)
         assert isinstance(self.fast.held, PulsedStates)
-        column = slow.die.column  # the pairs of both arrays are noisy
-        die = dataclasses.replace(
-            slow.die, column=column._replace(cell_variance=column.cell_variance * (1 + scheme.gamma**2))
-        )
-        return dataclasses.replace(slow, die=die, held=slow.held.with_added(self.fast.held, scheme.gamma))
+        die, back = slow.die, slow.back
+        turned = None if die.transposed is None else _noisier(die.transposed, scheme.gamma)
+        if back is not None and turned is not None:
+            back = dataclasses.replace(back, silicon=turned)
+        die = dataclasses.replace(_noisier(die, scheme.gamma), transposed=turned)
+        held = slow.held.with_added(self.fast.held, scheme.gamma)
+        return dataclasses.replace(slow, die=die, codes=held.codes(die), held=held, back=back)
+
+    @property
+    def _within_codes(self) -> tuple[Crossbar, Array]:
+        """The joined arrays with weights that codes can hold, and the powers of two (members,) that they were larger.
+
+        Two arrays may sum to more than the largest code: a calibration on clipped codes would choose ranges that clip.
+        """
+        joined = self._joined
+        assert isinstance(joined.held, PulsedStates)
+        codes, times = joined.held.fitted_codes(joined.die)
+        return dataclasses.replace(joined, codes=codes), times
 
     def _learnt(self, part: Outer, rng: np.random.Generator, now_s: float) -> CompoundArray:
         """The arrays after samples among which no transfer falls but after the last."""
@@ -214,6 +264,12 @@ class CompoundArray:
         """The nominal step of the slow array as a weight: (1 or members,)."""
         die = self.slow.die
         return weight_unit(die, self.slow.scale) * cell_of(die).device.dw_min
+
+
+def _noisier(silicon: OfSilicon, gamma: float) -> OfSilicon:
+    """The same silicon where the pairs of both arrays are noisy."""
+    column = silicon.column
+    return dataclasses.replace(silicon, column=column._replace(cell_variance=column.cell_variance * (1 + gamma**2)))
 
 
 def _parts(factors: Outer, first: int, every: int) -> Iterator[Outer]:

@@ -31,7 +31,7 @@ from imcsim.transferred import Transferred
 from imcsim.transposed import Transposed
 from imcsim.trimming import fitted_lines
 from imcsim.updates import Outer, Update
-from imcsim.wear import Counts, Wear, digit_writes, no_writes
+from imcsim.wear import Counts, Wear, no_writes, write_digits
 
 Array = np.ndarray[Any, Any]
 
@@ -60,6 +60,9 @@ class Die(Silicon):
         if isinstance(self.spec.cell, ResistiveCell):
             held = Conductances.program(self, stored_digits(self, codes), key, now_s)
         elif isinstance(self.spec.cell, PulsedCell):
+            if array.weight_scale != "given" and not weights.any(axis=(1, 2)).all():
+                allowed = "of weights that are all zero no scale is told, and pulses need one"
+                raise SpecError.of("array.weight_scale", allowed, f'"{array.weight_scale}"', 'set it to "given"')
             device = self.spec.cell.device
             asked = np.clip(weights / weight_unit(self, scale)[:, None, None], device.w_min, device.w_max)
             held = PulsedStates.program(self, asked, key)
@@ -130,23 +133,25 @@ class Crossbar:
         errors are drawn from, of the cells whose digit changes, and pulses; an SRAM write has none. Raises SpecError
         for an update of another shape or not finite, or a time before the last write.
         """
-        key = _write_key(self.die, rng)
+        key, die = _write_key(self.die, rng), self.die
         self._check_time(now_s)
-        die, scale = self.die, self.scale[:, None, None]
+        of_die = die.shape, die.members
         held: Conductances | PulsedStates | None
         if isinstance(self.held, PulsedStates):
-            of_die = die.shape, die.members
             added = checked_outer(update, *of_die) if isinstance(update, Outer) else checked_dense(update, *of_die)
             held, counts = self.held.write(die, added, weight_unit(die, self.scale), key)
             codes = held.codes(die)
+            counts = counts if self.counts is None else self.counts.added(counts)
         else:
-            delta = checked_dense(update, die.shape, die.members)
-            codes = quantise_weights(self.codes * scale + delta, scale, die.spec.array.weight_bits)
+            delta = checked_dense(update, *of_die)
+            codes, counts = write_digits(die.plan, self.codes, self.scale, delta, self.counts)
             held = self.held and self.held.rewrite(die, stored_digits(die, codes), key, now_s)
-            counts = digit_writes(die.spec.array, self.codes, codes)
-        counts = counts if self.counts is None else self.counts.added(counts)
-        changed = dataclasses.replace(self, codes=codes, written_s=now_s, held=held, counts=counts)
-        return dataclasses.replace(changed, gain=None, transferred=self._transferred)
+        changed = dataclasses.replace(
+            self, codes=codes, written_s=now_s, held=held, counts=counts, gain=None, transferred=self._transferred
+        )
+        if held is None:
+            changed._keep(self)
+        return changed
 
     def on_die(self, die: Die) -> Crossbar:
         """The same codes, input step and ranges on another die of the same design, or on an ensemble of them.
@@ -226,9 +231,8 @@ class Crossbar:
         """
         self._check_time(now_s)
         samples, keys = self._samples(x), self._keys(rng)
-        codes = self._input_codes(samples)
         _refuse_uncalibrated("adc", self.die.spec.adc, self.ranges)
-        product = self._at(now_s, keys).read(codes, self.scale * self.input_step, keys)
+        product = self._at(now_s, keys).mvm(samples, self.input_step, self.scale, keys)
         if self.gain is not None:
             product *= self.gain[:, None]
         outer = np.shape(x)[:-1] if self.die.members is None else product.shape[:2]
@@ -258,9 +262,15 @@ class Crossbar:
         """Scale the outputs so that reads of `probes` (samples, rows) are as large as they were `at_write`.
 
         `at_write` is what `mvm` gave for the same probes after the write. One factor, or one a column:
-        mean |y at the write| / mean |y now| (Joshi et al. 2020). A later write takes the factors back.
+        mean |y at the write| / mean |y now| (Joshi et al. 2020). A later write takes the factors back. Raises SpecError
+        for `at_write` of another shape than the reads of the probes, or not finite, and as `mvm` does.
         """
         now = dataclasses.replace(self, gain=None).mvm(probes, rng, now_s=now_s)
+        at_write = np.asarray(at_write, np.float64)
+        if now.size == 0 or at_write.shape != now.shape or not np.isfinite(at_write).all():
+            allowed = f"must be what mvm gave for at least one probe, finite, of shape {now.shape}"
+            given = f"shape {at_write.shape}, {int(np.isfinite(at_write).sum())} of {at_write.size} finite"
+            raise SpecError.of("at_write", allowed, given, "read the probes by mvm right after the write")
         shape = 1 if self.die.members is None else self.die.members, -1, self.die.shape[1]
         pairs = zip(np.reshape(at_write, shape), now.reshape(shape), strict=True)
         gain = np.stack([compensation(before, after, per_column=per_column) for before, after in pairs])
@@ -356,12 +366,13 @@ class Crossbar:
             raise SpecError.of(name, allowed, given=f"shape {samples.shape}")
         return samples
 
-    def _input_codes(self, samples: Array) -> Array:
-        """Codes (1 or members, samples, rows) of inputs."""
-        dac, steps = self.die.spec.dac, self.input_step
-        count = max(len(samples), len(steps))
-        found = [dacs.input_codes(dac, samples[m % len(samples)], steps[m % len(steps)]) for m in range(count)]
-        return found[0][None] if count == 1 else np.stack(found)
+    def _keep(self, before: Crossbar) -> None:
+        """What was made of the cells for reads before a write, as far as the codes do not tell it."""
+        known = vars(before).get("_cells")
+        if known is not None and known.told_by_codes:
+            cells = vars(self)["_cells"] = known.rewritten(self.codes)
+            turned = [one.rewritten(self.codes.swapaxes(1, 2)) for _, one in before._turned]
+            vars(self)["_turned"] = [(cells, one) for one in turned]
 
     @property
     def _programmed(self) -> Programmed:
@@ -386,7 +397,9 @@ class Crossbar:
         return np.array([draw_key(one) for one in rng], np.uint64)
 
     def _check_time(self, now_s: float) -> None:
-        if not self.written_s <= now_s < math.inf:
+        if not isinstance(now_s, int | float | np.number) or not math.isfinite(now_s):
+            raise SpecError.of("now_s", "must be a finite number of seconds", given=repr(now_s))
+        if now_s < self.written_s:
             raise SpecError.of("now_s", f"must not lie before the last write, at {self.written_s} s", given=str(now_s))
 
 

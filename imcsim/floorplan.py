@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy as np
 from imcsim import cells
 from imcsim.converters import dac as dacs
 from imcsim.kernels.column import Column
-from imcsim.mapping import Layout, layout
+from imcsim.mapping import Layout, cell_digits, largest_code, layout
 from imcsim.specs.chip import ChipSpec
 from imcsim.tiling import Tiling, tile
 
@@ -73,6 +74,12 @@ class Floorplan:
     def slice_of(self) -> Array:
         """The slice of each converted column, which stand in the order (polarities, slices, physical columns)."""
         return np.tile(np.repeat(np.arange(self.layout.slices), self.tiling.columns), self.converted)
+
+    @cached_property
+    def digits_of_codes(self) -> Array:
+        """The digits of every weight code from the least to the largest: (codes, polarities, slices) uint8."""
+        top = largest_code(self.spec.array.weight_bits)
+        return cell_digits(np.arange(-top, top + 1)[:, None], self.spec.array)[..., 0]
 
     @property
     def conversions(self) -> float:

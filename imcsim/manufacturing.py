@@ -19,7 +19,7 @@ from imcsim.errors import SpecError
 from imcsim.floorplan import Floorplan, floorplan
 from imcsim.kernels import frozen
 from imcsim.kernels.frozen import frozen_normals
-from imcsim.kernels.pulse import Devices
+from imcsim.kernels.pulsed_devices import Devices
 from imcsim.places import cell_normals, place_normals
 from imcsim.pulses import weight_normals
 from imcsim.rng import child, draw_key

@@ -16,14 +16,20 @@ from imcsim.converters.ranges import Ranges
 from imcsim.kernels.column import Column, Converters
 from imcsim.kernels.recombine import shift_and_add
 from imcsim.mapping import cell_digits
-from imcsim.reads import Arrays, Cells, Circuit, ExactProduct, prepare
+from imcsim.products import Circuit, ExactProduct, Laid, ProductReads, lay_codes, narrow
+from imcsim.reads import Arrays, Cells, prepare, reads_tables
 from imcsim.silicon import Silicon
 from imcsim.solved import SolvedReads, solves
+from imcsim.specs.cells import AnySramCell
 from imcsim.specs.dac import IdealDAC
 from imcsim.tiling import Tiling
 from imcsim.transferred import Arriving, Transferred, arriving, transferred
 
 Array = np.ndarray[Any, Any]
+
+
+# what stays from write to write
+_OF_NO_CODE = {"converters", "_circuit", "_products"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +50,20 @@ class Programmed:
     arrives: Arriving | None = None
     before: Transferred | None = None
 
+    def mvm(self, x: Array, step: Array, scale: Array, keys: Array) -> Array:
+        """Read inputs x (1 or members, samples, rows) in steps of `step` -> (members, samples, cols) float64.
+
+        In units of scale x step, (1 or members,) both; `keys` (members,) uint64. Raises SpecError for inputs that the
+        DAC refuses.
+        """
+        dac = self.silicon.spec.dac
+        if self.direct is None:
+            return self.read(dacs.codes_of_members(dac, x, step), scale * step, keys)
+        product, sound = self._in_one_pass(self.direct, x, step, scale * step, keys)
+        if not sound:
+            dacs.codes_of_members(dac, x, step)  # refuses them, or clips as was done
+        return product
+
     def read(self, inputs: Array, unit: Array, keys: Array) -> Array:
         """Read input codes (1 or members, samples, rows) -> (members, samples, cols) float64.
 
@@ -53,8 +73,16 @@ class Programmed:
             product = self.exact.read(inputs, len(keys))
             product *= unit[:, None, None]
             return product
+        if self.direct is not None:
+            return self._in_one_pass(self.direct, inputs, np.ones(1), unit, keys)[0]
         sums = self.arrays.read(self.silicon.plan.tiling.read_inputs(inputs), keys)
         return self._recombine(sums, inputs, unit[:, None])
+
+    def rewritten(self, codes: Array) -> Programmed:
+        """The same silicon and converters, and other codes that tell all that cells conduct."""
+        other = dataclasses.replace(self, codes=codes)
+        vars(other).update({name: vars(self)[name] for name in _OF_NO_CODE & vars(self).keys()})
+        return other
 
     @cached_property
     def exact(self) -> ExactProduct | None:
@@ -67,7 +95,7 @@ class Programmed:
         if self.conducts is not None and not np.array_equal(self.conducts, self._of_codes()):
             return None
         largest, signed = plan.largest_values.tolist(), plan.signed_values
-        if not (silicon.currents == 1).all() or not adcs.lossless(spec.adc, self.ranges, silicon.adc, largest, signed):
+        if not silicon.nominal or not adcs.lossless(spec.adc, self.ranges, silicon.adc, largest, signed):
             return None
         return ExactProduct(self.codes, dacs.largest_input(spec.dac))
 
@@ -75,7 +103,9 @@ class Programmed:
     def arrays(self) -> Arrays:
         """The cells as programmed: a digit conducts its share of the cell's frozen current."""
         silicon, plan, spec = self.silicon, self.silicon.plan, self.silicon.spec
-        circuit = Circuit(self._columns(), self.converters, self._row_errors())
+        if self.told_by_codes and not reads_tables(spec.dac) and narrow(spec.dac, self._most):
+            return self._products.holding(self._laid)
+        circuit = self._circuit
         digits = self.digits
         if solves(spec):
             return SolvedReads(plan, digits, self._noises(digits), circuit, self._pair)
@@ -84,7 +114,7 @@ class Programmed:
         variances = np.zeros((1, 1, 1, 1, 1), np.float32)
         if arriving.variances is not None:
             variances = self._by_read(arriving.variances, np.add)
-        sigma, most = cells.mismatch_sigma_rel(spec.cell), float(plan.largest_sums.max())
+        sigma, most = cells.mismatch_sigma_rel(spec.cell), self._most
         # what jitter adds is as the square of a current, 1 + sigma^2 on average
         most_variance = most * float((plan.layout.top + plan.off_digit).max()) * (1 + sigma**2)
         # an eighth of the mismatch: a coarser grid would be a mismatch of its own; and what driven cells that store 0
@@ -92,6 +122,52 @@ class Programmed:
         resolution = min([sigma / 8, *(off / 256 for off in plan.off_digit if off > 0)])
         programmed = Cells(states, variances, most, most_variance, resolution)
         return prepare(spec.dac, programmed, circuit)
+
+    @property
+    def told_by_codes(self) -> bool:
+        """Whether the codes, and the frozen currents of SRAM cells, tell all that reads are made of."""
+        spec = self.silicon.spec
+        known = self.conducts is None and self.arrives is None and self.silicon.lost is None
+        return known and spec.wires is None and isinstance(spec.cell, AnySramCell)
+
+    @property
+    def _laid(self) -> Laid:
+        """Cells that are told_by_codes, as products read them."""
+        silicon, plan, cell = self.silicon, self.silicon.plan, self.silicon.spec.cell
+        held = np.moveaxis(plan.digits_of_codes, 0, -1).astype(np.float32) + plan.off_digit.astype(np.float32)[:, None]
+        states = held, None if silicon.nominal else silicon.currents
+        variances = None
+        if silicon.column.cell_variance > 0:
+            own = cells.variance_follows_current(cell) and not silicon.nominal
+            variances = np.square(held), cells.variance_states(cell, silicon.currents) if own else None
+        sign = -1 if plan.subtracts and self._pair == 1 else 0
+        return lay_codes(plan.tiling, self.codes, states, variances, sign, self._pair, len(silicon.currents))
+
+    @cached_property
+    def _products(self) -> ProductReads:
+        """The reads of cells that are told_by_codes, whatever they hold."""
+        plan = self.silicon.plan
+        reads, rows = plan.tiling.tiles * plan.tiling.groups, plan.tiling.parallel
+        return ProductReads(plan.spec.dac, self._circuit, reads, rows, self._pair, len(plan.slice_of))
+
+    @cached_property
+    def _circuit(self) -> Circuit:
+        return Circuit(self._columns(), self.converters, self._row_errors())
+
+    @property
+    def _most(self) -> float:
+        """The largest sum of a column of nominal cells."""
+        return float(self.silicon.plan.largest_sums.max())
+
+    @cached_property
+    def direct(self) -> ProductReads | None:
+        """Reads from inputs to products in one pass, where they convert one column a weight; else None."""
+        plan, arrays = self.silicon.plan, None if self.exact is not None else self.arrays
+        layout, tiling = plan.layout, plan.tiling
+        if not isinstance(arrays, ProductReads) or not arrays.direct or plan.converted * layout.slices > 1:
+            return None
+        whole = tiling.unit_of is None and tiling.used == tiling.groups * tiling.parallel
+        return arrays if whole and self._offset == 0 else None
 
     @property
     def digits(self) -> Array:
@@ -186,12 +262,23 @@ class Programmed:
             product += (unit * completion * self.codes.sum(axis=1))[:, None]
         if tiling.unit_of is not None:
             return np.asarray(product - np.take(columns, tiling.unit_of, axis=2))
-        # what every cell adds beside its digit is known, and taken off
-        offset = layout.offset - float((layout.worth * plan.off_digit).sum())
-        if offset:
+        if self._offset:
             entered = inputs.sum(axis=2, dtype=np.float64) - completion * inputs.shape[2]
-            product += (unit * offset * entered)[..., None]
+            product += (unit * self._offset * entered)[..., None]
         return np.asarray(product)
+
+    @property
+    def _offset(self) -> float:
+        """What every cell adds beside its digit, is known, and taken off."""
+        layout = self.silicon.plan.layout
+        return layout.offset - float((layout.worth * self.silicon.plan.off_digit).sum())
+
+    def _in_one_pass(self, direct: ProductReads, x: Array, step: Array, unit: Array, keys: Array) -> tuple[Array, bool]:
+        """Inputs in steps of `step` -> products (members, samples, cols); and whether all of them have a code."""
+        plan, worth = self.silicon.plan, float(self.silicon.plan.layout.worth[0, 0])
+        lsb, lo = (np.array([getattr(ranges, name)[0] for ranges in self.ranges]) for name in ("lsb", "lo"))
+        scaled = worth * (unit * lsb), worth * (unit * lo * plan.conversions)
+        return direct.products(x, step, dacs.coding(plan.spec.dac), *scaled, keys)
 
 
 def stored_digits(silicon: Silicon, codes: Array) -> Array:

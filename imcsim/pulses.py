@@ -12,8 +12,7 @@ import numpy as np
 from imcsim.cells import pulsed
 from imcsim.cells.pulsed import Written
 from imcsim.floorplan import Floorplan
-from imcsim.kernels import pulse
-from imcsim.kernels.pulse import Devices
+from imcsim.kernels.pulsed_devices import WRITE_NOISE, Devices
 from imcsim.mapping import quantise_weights
 from imcsim.places import place_normals
 from imcsim.silicon import Silicon
@@ -53,9 +52,9 @@ class PulsedStates:
         return dataclasses.replace(blank._after(silicon, programmed, key), asked=asked)
 
     def on_die(self, silicon: Silicon) -> PulsedStates:
-        """The same states as far as they are known, programmed on another die under the key of the last write."""
+        """The same states, programmed on another die under the key of the last write: known if they were known."""
         asked = self.states - self.reference if self.asked is None else self.asked
-        return PulsedStates.program(silicon, asked, self.key)
+        return dataclasses.replace(PulsedStates.program(silicon, asked, self.key), asked=self.asked)
 
     def write(self, silicon: Silicon, update: Array | Outer, unit: Array, key: int) -> tuple[PulsedStates, Counts]:
         """Add a checked update (1 or members, ...); `unit` (1 or members,) is the weight that a unit of the state is.
@@ -83,31 +82,41 @@ class PulsedStates:
     def zeroed(self, silicon: Silicon, pairs: int | None, key: int) -> tuple[PulsedStates, Counts]:
         """Every device at its symmetric point, and the reference devices made equal to it: all weights are zero.
 
-        So many pairs of pulses, up and down in turn, lead there; None: the points as they are, for nothing.
-        CapabilityError for devices that have none.
+        So many pairs of pulses, up and down in turn, lead there; None: the points as they are, seen without write noise
+        until the first pulse, for nothing. CapabilityError for devices that have none.
         """
         devices = devices_of(silicon)
-        points = pulsed.symmetric_point(devices)  # the error of those that have none
+        points = pulsed.symmetric_point(devices).astype(np.float32)  # the error of those that have none
+        nothing = np.zeros(len(points), np.int64)
         if pairs is None:
-            states, none = points.astype(np.float32), np.zeros(points.shape, np.int32)
-            nothing = np.zeros(len(points), np.int64)
-            written = Written(states, none, none, nothing, nothing, nothing)
-        else:
-            written = pulsed.alternate(devices, self.states, pairs, np.array(silicon.write_keys(key), np.uint64))
+            after = PulsedStates(points, points, points, None, key)
+            return after, Counts(np.zeros(points.shape, np.int64), nothing, nothing, nothing)
+        written = pulsed.alternate(devices, self.states, pairs, np.array(silicon.write_keys(key), np.uint64))
         after = self._after(silicon, written, key)
         after = dataclasses.replace(after, reference=after.seen)
-        lines = written.row_pulses + written.column_pulses
-        return after, Counts(written.pulses, np.zeros_like(lines), lines, np.zeros_like(lines))
+        return after, Counts(written.pulses, nothing, written.row_pulses + written.column_pulses, nothing)
 
     def with_added(self, other: PulsedStates, share: float) -> PulsedStates:
-        """What reads see where the devices of another array of the same design add `share` of theirs to each column."""
-        seen = self.seen + np.float32(share) * (other.seen - other.reference)
-        return dataclasses.replace(self, seen=seen.astype(np.float32))
+        """What devices would hold, and show, where those of another array of the same design add `share` of theirs."""
+        states, seen = (
+            (own + np.float32(share) * (added - other.reference)).astype(np.float32)
+            for own, added in ((self.states, other.states), (self.seen, other.seen))
+        )
+        return dataclasses.replace(self, states=states, seen=seen)
 
     def codes(self, silicon: Silicon) -> Array:
         """The weight codes nearest to the states: int32 (members, rows, cols), clipped at the largest."""
-        digits = (self.states - self.reference) * _digits_a_unit(silicon)
-        return quantise_weights(digits, 1.0, silicon.spec.array.weight_bits)
+        return quantise_weights(self._digits(silicon), 1.0, silicon.spec.array.weight_bits)
+
+    def fitted_codes(self, silicon: Silicon) -> tuple[Array, Array]:
+        """The codes, halved until none clips, and how large a step then is: powers of two, (members,)."""
+        digits = self._digits(silicon)
+        most = np.abs(np.rint(digits)).max(axis=(1, 2)) / float(silicon.plan.layout.top[0])
+        times = 2.0 ** np.ceil(np.log2(np.maximum(most, 1.0)))
+        return quantise_weights(digits, times[:, None, None], silicon.spec.array.weight_bits), times
+
+    def _digits(self, silicon: Silicon) -> Array:
+        return np.asarray((self.states - self.reference) * _digits_a_unit(silicon))
 
     def read(self, silicon: Silicon) -> Array:
         """What the devices and their references conduct, in digits as Programmed has them."""
@@ -121,7 +130,7 @@ class PulsedStates:
         device = cell_of(silicon).device
         seen = written.states
         if device.write_noise_rel and silicon.keys is not None:
-            normals = weight_normals(silicon.plan, silicon.write_keys(key), pulse.WRITE_NOISE)
+            normals = weight_normals(silicon.plan, silicon.write_keys(key), WRITE_NOISE)
             seen = pulsed.seen(devices_of(silicon), written, self.seen, device.write_noise_rel, normals)
         return dataclasses.replace(self, states=written.states, seen=seen, asked=None, key=key)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from imcsim.converters.adc import Errors
 from imcsim.converters.dac import RowErrors
 from imcsim.floorplan import Floorplan
 from imcsim.kernels.column import Column
-from imcsim.kernels.pulse import Devices
+from imcsim.kernels.pulsed_devices import Devices
 from imcsim.rng import child
 from imcsim.specs.chip import ChipSpec
 
@@ -55,6 +56,11 @@ class Silicon:
     @property
     def shape(self) -> tuple[int, int]:
         return self.plan.shape
+
+    @cached_property
+    def nominal(self) -> bool:
+        """Whether every cell adds what a nominal one does."""
+        return bool((self.currents == 1).all())
 
     def write_keys(self, key: int) -> list[np.uint64]:
         """The keys of a write, of each member its own, so that its bits are the same in any company."""

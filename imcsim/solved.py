@@ -14,7 +14,7 @@ from imcsim.cells.resistive import current, differential
 from imcsim.converters.dac import accumulates, cycles, unit_input
 from imcsim.floorplan import Floorplan
 from imcsim.kernels.sums import convert_sums, drives
-from imcsim.reads import Circuit, padded
+from imcsim.products import Circuit, padded
 from imcsim.specs.chip import ChipSpec
 from imcsim.specs.dac import BitSerialDAC
 from imcsim.specs.resistive import ResistiveCell

@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from imcsim.floorplan import Floorplan
+from imcsim.kernels.codes import rewrite
 from imcsim.mapping import cell_digits
 from imcsim.specs.array import ArraySpec
 from imcsim.specs.cells import Cell
@@ -41,7 +43,7 @@ class Wear(NamedTuple):
 
 
 class Counts(NamedTuple):
-    """What Wear is made of, int64 (1 or members, ...)."""
+    """What Wear is made of, integers (1 or members, ...)."""
 
     cells: Array
     words: Array
@@ -54,7 +56,7 @@ class Counts(NamedTuple):
 
     def wear(self, cell: Cell, members: int | None) -> Wear:
         """The counts as they are told, of a die (None) or of so many."""
-        pulses = self.cells.sum(axis=tuple(range(1, self.cells.ndim)))
+        pulses = self.cells.sum(axis=tuple(range(1, self.cells.ndim)), dtype=np.int64)
         energy_J = None
         if isinstance(cell, PulsedCell) and (cell.pulse_energy_J, cell.line_pulse_energy_J) != (None, None):
             energy_J = (cell.pulse_energy_J or 0) * pulses + (cell.line_pulse_energy_J or 0) * self.lines
@@ -69,18 +71,24 @@ def no_writes(array: ArraySpec, codes: Array, *, pulsed: bool) -> Counts:
     """The counts of cells that hold codes (1 or members, rows, cols) and were never written again."""
     a_weight = () if pulsed else cell_digits(codes[:1, :1, :1], array).shape[2:4]
     nothing = np.zeros(len(codes), np.int64)
-    return Counts(np.zeros((*codes.shape, *a_weight), np.int64), nothing, nothing, nothing)
+    return Counts(np.zeros((*codes.shape, *a_weight), np.int32), nothing, nothing, nothing)
 
 
-def digit_writes(array: ArraySpec, before: Array, after: Array) -> Counts:
-    """The counts of a write from codes (1 or members, rows, cols) to others: one a cell whose digit changes."""
-    before, after = np.broadcast_arrays(before, after)
-    changed = before != after
-    words = changed.sum(axis=(1, 2), dtype=np.int64)
-    old, new = (cell_digits(codes[changed][None], array)[0] for codes in (before, after))
-    cells = np.zeros((*before.shape, *old.shape[:2]), np.int64)
-    cells[changed] = np.moveaxis(old != new, -1, 0)
-    return Counts(cells, words, np.zeros_like(words), np.zeros_like(words))
+def write_digits(
+    plan: Floorplan, codes: Array, scale: Array, delta: Array, before: Counts | None
+) -> tuple[Array, Counts]:
+    """Add delta to weights of codes (1 or members, rows, cols) in steps of scale: codes, and the counts of all writes.
+
+    A write rounds to the nearest code, clips at the largest, and writes the cells whose digit changes.
+    """
+    digits = plan.digits_of_codes
+    earlier = np.zeros((0,) * 4, np.int32) if before is None else before.cells.reshape(*before.cells.shape[:3], -1)
+    binary = plan.spec.array.weight_bits == 1
+    after, cells, changed = rewrite(codes, scale, delta, binary, digits.reshape(len(digits), -1), earlier)
+    words = changed.sum(axis=1)
+    nothing = np.zeros_like(words)
+    counts = Counts(cells.reshape(*cells.shape[:3], *digits.shape[1:]), words, nothing, nothing)
+    return after, counts if before is None else counts._replace(words=words + before.words)
 
 
 def code_changes(before: Array, after: Array) -> Array:

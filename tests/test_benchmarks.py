@@ -7,9 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numba
 import pytest
 
 from benchmarks.mvm import CASES, case_spec
+from benchmarks.pulsed import milliseconds
 from imcsim.manufacturing import manufacture
 from imcsim.rng import child
 
@@ -31,6 +33,11 @@ def test_cells_and_slices_are_those_of_the_table():
     assert noises["C2"] == (False, True)
     assert (noises["C3"], noises["C3m"], noises["C3n"]) == ((False, False), (True, False), (True, True))
     assert case_spec("C3n").adc.noise_lsb > 0
+
+
+def test_what_needs_more_threads_than_are_allowed_is_not_measured():
+    assert milliseconds(lambda: None, numba.config.NUMBA_NUM_THREADS + 1) == "not measured"
+    assert milliseconds(lambda: None, 1).endswith(" ms")
 
 
 @pytest.mark.slow

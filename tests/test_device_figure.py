@@ -33,6 +33,7 @@ from imcsim.specs.resistive import (
     NoDrift,
     PowerDrift,
     ProgrammingError,
+    RelaxationDrift,
     ResistiveCell,
     StuckCells,
     TelegraphNoise,
@@ -178,7 +179,17 @@ def test_what_a_cell_has_not_is_said_and_not_drawn():
     )
     assert titles(cell(drift=NoDrift(), programming=error())) == ["Error of a write", "Levels", "Drift"]
     # what moves until t0 is of the write
-    assert titles(cell(drift=LogarithmicDrift(sigma_S=1e-7))) == ["Error of a write", "Levels", "Drift"]
+    relaxing = RelaxationDrift(c1=ConstantCurve(value=0.0), c2=ConstantCurve(value=1e-4))
+    assert titles(cell(drift=relaxing)) == ["Error of a write", "Levels", "Drift"]
+    assert titles(cell(drift=LogarithmicDrift(sigma_S=1e-7))) == ["Levels", "Drift"]
+
+
+def test_the_drift_of_a_hot_cell_is_drawn_as_known_for_its_age_at_300_K():
+    hot = cell(drift=LogarithmicDrift(), temperature_K=330.0, activation_eV=0.5, valid=ValidRange(t_max_s=DAY_S))
+    faster = math.exp(0.5 / 8.617333e-5 * (1 / 300 - 1 / 330))
+    found = panel(hot, "Drift").curves[0]
+    assert found.x[found.known].max() == pytest.approx(hot.t0_s + DAY_S / faster, rel=1e-6)
+    assert not found.known.all()
 
 
 def test_times_are_told_in_words():

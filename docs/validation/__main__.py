@@ -26,6 +26,7 @@ COMPARISONS = (
     columns.droop,
     columns.load,
     devices.writes,
+    devices.spreads,
     devices.flicker,
     devices.telegraph,
     devices.exponents,

@@ -21,6 +21,7 @@ Array = np.ndarray[Any, Any]
 STANDARD_ERRORS = 5  # that a statistic may be off
 ROWS, COLS, TOP = 1000, 1000, 127  # a million cells that hold 0 ... 127
 CODES = (3, 6, 13, 26, 40, 64, 100, 127)
+DAY_S = 86400.0
 
 # The published spread of a write, in uS, of x = g / g_max and of g in uS (sources: device_models/).
 WRITES: dict[str, Callable[[float, float], float]] = {
@@ -28,7 +29,7 @@ WRITES: dict[str, Callable[[float, float], float]] = {
     "pcm_hermes_1": lambda x, _: 0.15782 + 2.32444 * x - 2.16311 * x**2 + 0.68842 * x**3,
     "pcm_hermes_2": lambda x, _: 0.16603 + 4.71806 * x - 8.48101 * x**2 + 4.68961 * x**3,
     "rram_wan": lambda x, _: 0.348 + 16.030 * x - 43.853 * x**2 + 45.393 * x**3 - 16.815 * x**4,
-    "rram_cmo": lambda _, g: math.hypot(0.0112185 + 0.0112903 * g, 0.4118),  # and what relaxes until 1 s
+    "rram_cmo": lambda _, g: 0.0112185 + 0.0112903 * g,
     "rram_milo": lambda _, g: 4.7823 - 0.009107 * g,
     "sonos_40nm": lambda _, g: 0.1988665 * -math.expm1(-g / 1.763115),
 }
@@ -55,18 +56,44 @@ def _conducts(of: imcsim.Crossbar, states: int, now_s: float = 0.0, call: int | 
     return 1e6 * cell.span / TOP * digits.reshape(states, -1)  # from lowest on: a driven cell conducts that, too
 
 
+def _target(cell: Any, code: int) -> float:
+    """The conductance that a code stands for, in uS."""
+    return float(1e6 * (cell.lowest + cell.span * code / TOP))
+
+
 def writes() -> Iterator[Point]:
-    """The spread of a write, in uS, over the state."""
-    codes = (51, 76, 102, 120)
+    """The spread of a write, in uS, over the state; at the ends, too, but where cells clip there."""
     for name, law in WRITES.items():
         cell = imcsim.load(name).cell
+        # none clips at g_max; at g_min only one whose g_min lies far above the zero where it clips
+        free = cell.clips == "zero" and cell.lowest > 0.1 * cell.g_max_S
+        codes = (0, 51, 76, 102, TOP) if free else (51, 76, 102, TOP)
         found = _conducts(crossbar(cell, _states(codes), name), len(codes))
         for code, g_uS in zip(codes, found, strict=True):
-            target_uS = 1e6 * (cell.lowest + cell.span * code / TOP)
+            target_uS = _target(cell, code)
             x = target_uS / (1e6 * cell.g_max_S)
             sigma = law(x, target_uS)
             tolerance = STANDARD_ERRORS * sigma / math.sqrt(2 * g_uS.size)
             yield Point("writes", name, x, sigma, float(g_uS.std()), tolerance, "uS")
+
+
+def spreads() -> Iterator[Point]:
+    """The spread about the target of memories that do not drift by a power, in uS, a time after the write."""
+    laws: dict[tuple[str, float], Callable[[float, float], float]] = {
+        ("rram_cmo", 1.0): lambda _, __: 0.4118 + 0.0420 * math.log(2),  # t counts from 1 s
+        ("rram_cmo", DAY_S): lambda _, __: 0.4118 + 0.0420 * math.log(DAY_S + 1),
+        ("rram_wan", DAY_S - 1): lambda x, _: 0.701 + 22.086 * x - 50.773 * x**2 + 47.095 * x**3 - 16.458 * x**4,
+    }
+    codes = (51, 76, 102, TOP)
+    for (name, since_s), law in laws.items():
+        cell = imcsim.load(name).cell
+        found = _conducts(crossbar(cell, _states(codes), name), len(codes), since_s)
+        for code, g_uS in zip(codes, found, strict=True):
+            target_uS = _target(cell, code)
+            sigma = law(target_uS / (1e6 * cell.g_max_S), target_uS)
+            tolerance = STANDARD_ERRORS * sigma / math.sqrt(2 * g_uS.size)
+            series = f"{name}, {'a second' if since_s == 1 else 'a day'} later"
+            yield Point("spreads", series, code / TOP, sigma, float(g_uS.std()), tolerance, "uS")
 
 
 def exponents() -> Iterator[Point]:

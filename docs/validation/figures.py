@@ -151,6 +151,14 @@ def _devices(points: Sequence[Point], figure: Figure) -> None:
     _legend_below(right)
 
 
+def _spreads(points: Sequence[Point], figure: Figure) -> None:
+    ax = figure.subplots()
+    _pairs(ax, _series(points, "spreads"))
+    ax.set(xlabel="code, of the largest", ylabel="standard deviation about the target (uS)", ylim=(0, None))
+    ax.set_title("A million cells a memory, some time after their write; lines: as published", loc="left")
+    _legend_below(ax)
+
+
 def _drift(points: Sequence[Point], figure: Figure) -> None:
     left, right = figure.subplots(1, 2)
     _pairs(left, _series(points, "exponents"))
@@ -211,6 +219,7 @@ FIGURES = {
     "snr": _snr,
     "transfer": _transfer,
     "devices": _devices,
+    "spreads": _spreads,
     "drift": _drift,
     "wires": _wires,
     "pulses": _pulses,

@@ -8,6 +8,7 @@ from imcsim.cells.sram import (
     lost_bits,
     mismatch_sigma_rel,
     off_state,
+    variance_follows_current,
     variance_states,
 )
 
@@ -18,5 +19,6 @@ __all__ = [
     "lost_bits",
     "mismatch_sigma_rel",
     "off_state",
+    "variance_follows_current",
     "variance_states",
 ]

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from imcsim.cells.sram import column, variance_states
+from imcsim.cells.sram import column, variance_follows_current, variance_states
 from imcsim.cells.transistor import on_current, pedestal
 from imcsim.kernels.column import Column
 from imcsim.specs.array import ArraySpec
@@ -30,6 +30,11 @@ def _(cell: SramDischargeCell, currents: Array) -> Array:
         return np.ones_like(currents)
     squares = np.square(currents, dtype=np.float64)
     return np.asarray((jitter * squares + cell.read_noise_rel**2) / total, dtype=np.float32)
+
+
+@variance_follows_current.register
+def _(cell: SramDischargeCell) -> bool:
+    return _jitter_rel(cell) > 0
 
 
 @column.register

@@ -43,9 +43,9 @@ def draws_at_write(cell: ResistiveCell) -> bool:
 
 def settled(cell: ResistiveCell, target_S: Array, written_S: Array, normals: Array) -> Array:
     """What cells hold at t0, `programmed`: what was written, and what moved until then; any shape, in S."""
-    if not isinstance(cell.drift, LogarithmicDrift | RelaxationDrift):
+    if not isinstance(cell.drift, RelaxationDrift):
         return written_S
-    return clipped(cell, written_S + _moved(cell.drift, cell, target_S, normals, cell.t0_s))
+    return clipped(cell, written_S + _relaxed(cell.drift, cell, target_S, normals, cell.t0_s))
 
 
 def drifted(cell: ResistiveCell, target_S: Array, programmed_S: Array, normals: Array, t_since_write_s: Time) -> Array:
@@ -71,16 +71,19 @@ def check_time(cell: ResistiveCell, t_since_write_s: Time) -> None:
         raise SpecError.of(
             ("cell", "drift"),
             "is needed to read a cell after its write: what it holds then is not known",
-            given=f"none, {most:g} s after the write",
-            remedy='read at the time of the write, or give the drift (kind = "none" for a cell that keeps its state)',
+            given=f"left out, and read {most:g} s after the write",
+            remedy='read at the time of the write, or give the drift: kind = "none" for a cell that keeps its state',
         )
     valid = cell.valid
-    if valid is not None and valid.t_max_s is not None and most > valid.t_max_s:
-        allowed = f"the drift of the cell is known up to {valid.t_max_s:g} s after a write"
+    aged_s = float(_effective(cell, most))
+    if valid is not None and valid.t_max_s is not None and aged_s > valid.t_max_s:
+        allowed, at_K = f"the drift of the cell is known up to {valid.t_max_s:g} s after a write", ""
+        if aged_s != most:  # hot cells reach the end of what was measured at 300 K sooner, cold ones later
+            at_K = f", at {cell.temperature_K:g} K as {aged_s:g} s at {REFERENCE_K:g} K"
         if valid.beyond_t_max == "error":
             remedy = 'set cell.valid.beyond_t_max = "warning" to extrapolate'
-            raise SpecError.of("now_s", allowed, f"{most:g} s after it", remedy)
-        warnings.warn(f"{allowed}: extrapolated to {most:g} s", ExtrapolationWarning, stacklevel=2)
+            raise SpecError.of("now_s", allowed, f"{most:g} s after it{at_K}", remedy)
+        warnings.warn(f"{allowed}: extrapolated to {most:g} s{at_K}", ExtrapolationWarning, stacklevel=2)
 
 
 @singledispatch
@@ -97,19 +100,25 @@ def _(drift: PowerDrift, cell: ResistiveCell, target_S: Array, programmed_S: Arr
     return np.asarray(programmed_S * np.exp(nu * _like(programmed_S, -np.log(t_s / cell.t0_s))))
 
 
-@moved.register(LogarithmicDrift)
-@moved.register(RelaxationDrift)
+@moved.register
 def _(
-    drift: LogarithmicDrift | RelaxationDrift,
-    cell: ResistiveCell,
-    target_S: Array,
-    programmed_S: Array,
-    normals: Array,
-    t_s: Time,
+    drift: RelaxationDrift, cell: ResistiveCell, target_S: Array, programmed_S: Array, normals: Array, t_s: Time
 ) -> Array:
     # what moved until t0 is in what was programmed
-    since, until = (_moved(drift, cell, target_S, normals, one) for one in (cell.t0_s, t_s))
+    since, until = (_relaxed(drift, cell, target_S, normals, one) for one in (cell.t0_s, t_s))
     return np.asarray(programmed_S + (until - since))
+
+
+@moved.register
+def _(
+    drift: LogarithmicDrift, cell: ResistiveCell, target_S: Array, programmed_S: Array, normals: Array, t_s: Time
+) -> Array:
+    of_t = np.log(t_s)
+    first = programming_sigma(cell, target_S)
+    # mean and spread of the cells of one target: linear in ln t after Falcone et al., as aihwkit first had them
+    sigma = first if drift.sigma_S is None else _like(target_S, drift.sigma_S + drift.sigma_slope_S * of_t)
+    found = _spread(target_S, _like(target_S, drift.mean_slope_S * of_t), sigma, first, programmed_S, normals)
+    return np.asarray(np.where(np.asarray(t_s) > cell.t0_s, found, programmed_S))
 
 
 @moved.register
@@ -126,11 +135,7 @@ def _(drift: TableDrift, cell: ResistiveCell, target_S: Array, programmed_S: Arr
         sigma = sigma + weight * (np.maximum(values(drift.sigma, k - 1, x), 0) * unit_S if of_table else first)
         if of_table and drift.shift is not None:
             shift = shift + weight * (values(drift.shift, k - 1, x) * unit_S)
-    # (a d)^2 + b^2 = sigma^2 for d of standard deviation `first`: what was written stays where the spread grows
-    with np.errstate(divide="ignore", invalid="ignore"):
-        kept = np.where(first > 0, np.minimum(sigma / first, 1), 0)
-    added = np.sqrt(np.maximum(np.square(sigma) - np.square(first), 0))
-    return np.asarray(target_S + shift + kept * (programmed_S - target_S) + added * normals)
+    return _spread(target_S, shift, sigma, first, programmed_S, normals)
 
 
 def drift_exponent(drift: PowerDrift, cell: ResistiveCell, target_S: Array, normals: Array) -> Array:
@@ -152,12 +157,18 @@ def drift_factor(cell: ResistiveCell, g_S: Array, t_since_write_s: float) -> Arr
     drift, t_s = cell.drift, _effective(cell, t_since_write_s) + cell.t0_s
     if isinstance(drift, PowerDrift):
         return _mean_power(drift, relative(g_S, drift.state_unit_S, cell.g_max_S), math.log(t_s / cell.t0_s))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        if isinstance(drift, LogarithmicDrift):
-            return np.asarray(1 + drift.mean_slope_S * math.log(t_s / cell.t0_s) / g_S)
-        if isinstance(drift, TableDrift) and drift.shift is not None:
+    if isinstance(drift, LogarithmicDrift | TableDrift):
+        with np.errstate(divide="ignore", invalid="ignore"):
             return np.asarray(moved(drift, cell, g_S, g_S, np.zeros_like(g_S), t_s) / g_S)
     return np.ones_like(g_S)
+
+
+def ageing(cell: ResistiveCell) -> float:
+    """How many seconds at 300 K do to a cell what one second does at its temperature."""
+    if cell.temperature_K is None or cell.activation_eV is None:
+        return 1.0
+    # Arrhenius: rates go as exp(-E_a / k T)
+    return math.exp(cell.activation_eV / BOLTZMANN_EV_PER_K * (1 / REFERENCE_K - 1 / cell.temperature_K))
 
 
 def compensation(at_write: Array, now: Array, *, per_column: bool) -> Array:
@@ -172,13 +183,17 @@ def compensation(at_write: Array, now: Array, *, per_column: bool) -> Array:
         return np.atleast_1d(np.where((before > 0) & (after > 0), before / after, 1.0))
 
 
-def _moved(drift: Drift, cell: ResistiveCell, target_S: Array, normals: Array, t_s: Time) -> Array:
-    """How far cells moved from what was written until t_s: any shape, in S."""
-    if isinstance(drift, LogarithmicDrift):
-        of_t = np.log(t_s)
-        mean, sigma = drift.mean_slope_S * of_t, drift.sigma_S + drift.sigma_slope_S * of_t
-        return np.asarray(_like(target_S, mean) + _like(target_S, sigma) * normals)
-    assert isinstance(drift, RelaxationDrift)
+def _spread(target_S: Array, shift: Any, sigma: Any, first: Array, programmed_S: Array, normals: Array) -> Array:
+    """Cells written with the spread `first`, as spread by `sigma` about target + shift: any shape, in S."""
+    # (a d)^2 + b^2 = sigma^2 for d of standard deviation `first`: what was written stays where the spread grows
+    with np.errstate(divide="ignore", invalid="ignore"):
+        kept = np.where(first > 0, np.minimum(sigma / first, 1), 0)
+    added = np.sqrt(np.maximum(np.square(sigma) - np.square(first), 0))
+    return np.asarray(target_S + shift + kept * (programmed_S - target_S) + added * normals)
+
+
+def _relaxed(drift: RelaxationDrift, cell: ResistiveCell, target_S: Array, normals: Array, t_s: Time) -> Array:
+    """How far cells relaxed from what was written until t_s: any shape, in S."""
     x = relative(target_S, drift.state_unit_S, cell.g_max_S)
     # var(dG) = C1(g) log10 t + C2(g): RRAM relaxation after Levy
     variance = value(drift.c1, x) * _like(x, np.log10(t_s)) + value(drift.c2, x)
@@ -202,11 +217,7 @@ def _mean_power(drift: PowerDrift, x: Array, log_t: float) -> Array:
 
 def _effective(cell: ResistiveCell, t_since_write_s: Time) -> Time:
     """The time at 300 K that does to a cell what this time does at its temperature."""
-    if cell.temperature_K is None or cell.activation_eV is None:
-        return t_since_write_s
-    # Arrhenius: rates go as exp(-E_a / k T)
-    exponent = cell.activation_eV / BOLTZMANN_EV_PER_K * (1 / REFERENCE_K - 1 / cell.temperature_K)
-    return t_since_write_s * math.exp(exponent)
+    return t_since_write_s * ageing(cell)
 
 
 def _like(cells: Array, of_time: Any) -> Any:

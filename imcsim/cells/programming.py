@@ -53,10 +53,10 @@ def programmed(cell: ResistiveCell, target_S: Array, normals: Callable[[int], Ar
 
 
 def clipped(cell: ResistiveCell, g_S: Array) -> Array:
-    """Conductances as cells can have them: none negative, or all in the range."""
-    if cell.clips == "zero":
-        return np.maximum(g_S, 0)
-    return np.clip(g_S, cell.lowest, cell.g_max_S)
+    """Conductances as cells can have them: none negative, none below g_min, or all in the range."""
+    if cell.clips == "range":
+        return np.clip(g_S, cell.lowest, cell.g_max_S)
+    return np.maximum(g_S, 0 if cell.clips == "zero" else cell.lowest)
 
 
 def _tolerance(cell: ResistiveCell, verify: WriteVerify, target_S: Array) -> Any:

@@ -14,9 +14,10 @@ import numpy as np
 
 from imcsim.cells.sram import column, digit_variances, frozen_currents, mismatch_sigma_rel
 from imcsim.errors import CapabilityError, Problem, SpecError
-from imcsim.kernels import pulse
+from imcsim.kernels import pulse, pulsed_devices
 from imcsim.kernels.column import Column
-from imcsim.kernels.pulse import Devices
+from imcsim.kernels.pulsed_devices import Devices
+from imcsim.kernels.trains import COLUMN_TRAIN, ROW_TRAIN, pulse_trains
 from imcsim.specs.array import ArraySpec
 from imcsim.specs.pulsed import (
     ConstantStepDevice,
@@ -46,17 +47,17 @@ _MOST_PULSES = 2**31 - 1  # that a count holds
 
 
 def manufactured(device: Pulsed, normals: Normals) -> Devices:
-    """The devices of a die; `normals(source)` are the frozen normals (members, rows, cols) of a source of pulse.py."""
+    """The devices of a die; `normals(source)` are the frozen normals (members, rows, cols) of a source."""
     # gain and bounds: equations of references A.8, after the pulsed devices of aihwkit (its documentation, "Analog
     # Update"); u there weakens or strengthens each direction: s+ = |gain + u| dw_min, s- = |gain - u| dw_min
-    gain = _gain(device, normals(pulse.DEVICE_GAIN))
-    u = device.up_down + device.up_down_dtod * np.asarray(normals(pulse.DEVICE_UP_DOWN), np.float64)
+    gain = _gain(device, normals(pulsed_devices.DEVICE_GAIN))
+    u = device.up_down + device.up_down_dtod * np.asarray(normals(pulsed_devices.DEVICE_UP_DOWN), np.float64)
     devices = Devices(
         kind=_KINDS[type(device)],
         up=_single(device.dw_min * np.abs(gain + u)),
         down=_single(device.dw_min * np.abs(gain - u)),
-        low=_single(device.w_min * _bound(device.w_min_dtod_rel, normals(pulse.DEVICE_LOW))),
-        high=_single(device.w_max * _bound(device.w_max_dtod_rel, normals(pulse.DEVICE_HIGH))),
+        low=_single(device.w_min * _bound(device.w_min_dtod_rel, normals(pulsed_devices.DEVICE_LOW))),
+        high=_single(device.w_max * _bound(device.w_max_dtod_rel, normals(pulsed_devices.DEVICE_HIGH))),
         slope_up=_NONE,
         slope_down=_NONE,
         shape=np.zeros(0),
@@ -69,12 +70,12 @@ def manufactured(device: Pulsed, normals: Normals) -> Devices:
 
 
 _KINDS: dict[type[PulsedDevice], int] = {
-    ConstantStepDevice: pulse.CONSTANT,
-    LinearStepDevice: pulse.LINEAR,
-    SoftBoundsDevice: pulse.LINEAR,
-    ExponentialStepDevice: pulse.EXPONENTIAL,
-    PowerStepDevice: pulse.POWER,
-    TableStepDevice: pulse.TABLE,
+    ConstantStepDevice: pulsed_devices.CONSTANT,
+    LinearStepDevice: pulsed_devices.LINEAR,
+    SoftBoundsDevice: pulsed_devices.LINEAR,
+    ExponentialStepDevice: pulsed_devices.EXPONENTIAL,
+    PowerStepDevice: pulsed_devices.POWER,
+    TableStepDevice: pulsed_devices.TABLE,
 }
 
 
@@ -90,8 +91,8 @@ def _(device: LinearStepDevice, devices: Devices, normals: Normals) -> Devices:
     gamma_up, gamma_down = (
         np.abs(mean + sigma * np.asarray(normals(source), np.float64))
         for mean, sigma, source in (
-            (device.gamma_up, device.gamma_up_dtod, pulse.DEVICE_SLOPE_UP),
-            (device.gamma_down, device.gamma_down_dtod, pulse.DEVICE_SLOPE_DOWN),
+            (device.gamma_up, device.gamma_up_dtod, pulsed_devices.DEVICE_SLOPE_UP),
+            (device.gamma_down, device.gamma_down_dtod, pulsed_devices.DEVICE_SLOPE_DOWN),
         )
     )
     # up: s+ (1 - |gamma+| w / w_max), down: s- (1 - |gamma-| w / w_min), relative to the nominal bounds (A.8)
@@ -231,10 +232,8 @@ def write_outer(
         given = f"{states.shape} for {members} keys, {x.shape[2]} rows and {delta.shape[2]} columns"
         raise SpecError.of("states", "must be (members, rows, cols) of the keys, x and delta", given=given)
     lengths = _of_members(planned.lengths, members)
-    rows, row_pulses = pulse.pulse_trains(_of_members(planned.rows, members), lengths, keys, pulse.ROW_TRAIN)
-    columns, column_pulses = pulse.pulse_trains(
-        _of_members(planned.columns, members), lengths, keys, pulse.COLUMN_TRAIN
-    )
+    rows, row_pulses = pulse_trains(_of_members(planned.rows, members), lengths, keys, ROW_TRAIN)
+    columns, column_pulses = pulse_trains(_of_members(planned.columns, members), lengths, keys, COLUMN_TRAIN)
     written, up, down = pulse.apply_trains(_single(states), rows, columns, devices, keys)
     clipped = np.broadcast_to(planned.clipped, members).astype(np.int64)
     return Written(written, up, down, row_pulses.sum(axis=1), column_pulses.sum(axis=1), clipped)
@@ -304,19 +303,26 @@ def seen(devices: Devices, written: Written, before: Array, write_noise_rel: flo
 def symmetric_point(devices: Devices) -> Array:
     """The weight at which a pulse up and a pulse down are of the same size: (members, rows, cols) float64.
 
-    CapabilityError for constant steps, which have none. Where the steps are equal only beyond a bound, that bound.
+    CapabilityError where a device has none between its bounds: for constant steps, and steps that do not cross.
     """
     from imcsim.kernels.pulse_reference import steps
 
-    if devices.kind == pulse.CONSTANT:
+    if devices.kind == pulsed_devices.CONSTANT:
         remedy = "only steps that fall towards the bounds are equal somewhere"
         raise CapabilityError.of((), "devices of constant step have no symmetric point", remedy=remedy)
     up, down, low, high = (v.astype(np.float64) for v in (devices.up, devices.down, devices.low, devices.high))
-    if devices.kind == pulse.LINEAR:
+    at_low, at_high = (steps(devices, bound, True) - steps(devices, bound, False) for bound in (low, high))
+    never = ~((at_low >= 0) & (at_high <= 0) & (at_low > at_high))
+    if never.any():
+        allowed = "a symmetric point needs steps up that are the larger at the lower bound and the smaller at the upper"
+        given = f"{never.sum()} of {never.size} without"
+        remedy = "give steps that fall towards the bounds more than they differ from up to down"
+        raise CapabilityError.of("devices", allowed, given, remedy)
+    if devices.kind == pulsed_devices.LINEAR:
         # s+ + k+ w = s- + k- w
         fall = devices.slope_down.astype(np.float64) - devices.slope_up
-        return np.asarray(np.clip((up - down) / fall, low, high))
-    if devices.kind == pulse.POWER:
+        return np.asarray((up - down) / fall)
+    if devices.kind == pulsed_devices.POWER:
         # s+^(1/g) (b+ - w) = s-^(1/g) (w - b-)
         root_up, root_down = up ** (1 / devices.shape[0]), down ** (1 / devices.shape[0])
         return np.asarray((root_up * high + root_down * low) / (root_up + root_down))

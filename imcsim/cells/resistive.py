@@ -78,7 +78,7 @@ def check_targets(cell: ResistiveCell, target_S: Array) -> None:
     slack = _ROUNDING * cell.g_max_S
     if not (cell.lowest - slack <= least and most <= cell.g_max_S + slack):
         allowed = f"states must lie from {cell.lowest:g} to {cell.g_max_S:g} S, the range of the cell"
-        raise SpecError.of("target_S", allowed, given=f"{least:g} to {most:g} S")
+        raise SpecError.of("cell", allowed, f"targets from {least:g} to {most:g} S", "raise g_max_S, or write less")
     valid = cell.valid
     if valid is None:
         return
@@ -89,7 +89,7 @@ def check_targets(cell: ResistiveCell, target_S: Array) -> None:
     allowed = f"the states of the cell are known from {max(low, cell.lowest):g} to {min(high, cell.g_max_S):g} S"
     if valid.beyond_states == "error":
         remedy = 'narrow g_min_S and g_max_S, or set cell.valid.beyond_states = "warning" to extrapolate'
-        raise SpecError.of("target_S", allowed, given=f"{least:g} to {most:g} S", remedy=remedy)
+        raise SpecError.of("cell", allowed, f"targets from {least:g} to {most:g} S", remedy)
     warnings.warn(f"{allowed}: extrapolated to {least:g} ... {most:g} S", ExtrapolationWarning, stacklevel=2)
 
 

@@ -106,6 +106,13 @@ def variance_states(cell: Cell, currents: Array) -> Array:
 
 
 @singledispatch
+def variance_follows_current(cell: Cell) -> bool:
+    """Whether the variance of a read depends on the cell's own current: else it is 1 in `variance_states`."""
+    del cell
+    return False
+
+
+@singledispatch
 def digit_variances(cell: Cell, digits: Array, currents: Array, top: Array) -> Array:
     """The variance that each driven cell adds at a read, in squares of a digit times the column's `cell_variance`.
 

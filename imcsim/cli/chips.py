@@ -188,5 +188,5 @@ def _of_pulsed(model: DeviceModel) -> list[str]:
     try:
         point = symmetric_point(manufactured(device, lambda _: np.zeros((1, 1, 1)))).item()
     except CapabilityError:
-        return [*lines, "symmetric point: none, its steps are constant"]
+        return [*lines, "symmetric point: none, its steps up and down do not cross"]
     return [*lines, f"symmetric point: {point:.3g} of weights from {device.w_min:g} to {device.w_max:g}"]

@@ -25,20 +25,32 @@ def largest_input(dac: DAC) -> int:
     return int(2**dac.bits - 1)
 
 
+def coding(dac: DAC) -> tuple[int, int, bool]:
+    """The least and the largest input code, and whether the codes are signs."""
+    top = largest_input(dac)
+    return -top if dac.signed else 0, top, binary_signs(dac)
+
+
+def codes_of_members(dac: DAC, x: Array, steps: Array) -> Array:
+    """Codes (1 or members, samples, rows) of inputs x and in `steps` of either length: see input_codes."""
+    count = max(len(x), len(steps))
+    found = [input_codes(dac, x[m % len(x)], steps[m % len(steps)]) for m in range(count)]
+    return found[0][None] if count == 1 else np.stack(found)
+
+
 def input_codes(dac: DAC, x: Array, step: float) -> Array:
     """Codes of inputs x (samples, rows) in steps of `step`; unquantised inputs: x / step.
 
     Raises SpecError for inputs that are not finite, negative where the DAC is unsigned, or beyond its range where it is
     not to clip.
     """
-    top = largest_input(dac)
-    low = -top if dac.signed else 0
+    low, top, binary = coding(dac)
     if isinstance(dac, IdealDAC):
         exact = x.astype(np.float64) / step
         codes = np.clip(exact, low, top)
         sound = np.isfinite(exact).all() and (codes == exact).all()
     else:
-        codes, wrong = quantise_inputs(x, step, low, top, binary_signs(dac))
+        codes, wrong = quantise_inputs(x, step, low, top, binary)
         sound = not wrong.any()
     if sound:
         return np.asarray(codes)

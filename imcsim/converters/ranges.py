@@ -124,6 +124,16 @@ def least_output_error_ranges(
     return _with_zero(adc, chosen, signed)
 
 
+def widened(ranges: Sequence[Ranges] | None, times: Array) -> tuple[Ranges, ...] | None:
+    """The ranges for values that are so many `times` (members,) as large; None of none."""
+    if ranges is None:
+        return None
+    members = zip(ranges, times.tolist(), strict=True)
+    return tuple(
+        Ranges(tuple(lo * t for lo in one.lo), tuple(lsb * t for lsb in one.lsb), one.max_code) for one, t in members
+    )
+
+
 # Levels
 
 

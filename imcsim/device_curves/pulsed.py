@@ -9,8 +9,8 @@ import numpy as np
 
 from imcsim.cells.pulsed import manufactured, write_counts
 from imcsim.device_curves.tables import SPREAD, Array, Curve, Panel, Tables, spread, tables
-from imcsim.kernels.pulse import Devices
 from imcsim.kernels.pulse_reference import steps
+from imcsim.kernels.pulsed_devices import Devices
 from imcsim.rng import child
 from imcsim.specs.array import ArraySpec
 from imcsim.specs.pulsed import Pulsed, PulsedCell

@@ -10,13 +10,14 @@ import numpy as np
 
 from imcsim.cells import resistive
 from imcsim.cells.curves import scaled
+from imcsim.cells.drift import ageing
 from imcsim.cells.programming import programming_sigma
 from imcsim.cells.read_noise import flicker_sigma, white_sigma
 from imcsim.device_curves.tables import MICRO, SPREAD, Array, Curve, Panel, Tables, densities, spread, tables
 from imcsim.errors import ExtrapolationWarning
 from imcsim.rng import child
 from imcsim.specs.array import ArraySpec
-from imcsim.specs.resistive import LogarithmicDrift, NoDrift, RelaxationDrift, ResistiveCell
+from imcsim.specs.resistive import NoDrift, RelaxationDrift, ResistiveCell
 
 DAY_S, YEAR_S = 86400.0, 365 * 86400.0
 MOST_LEVELS = 8  # that a panel shows
@@ -40,7 +41,7 @@ def programming(cell: ResistiveCell) -> Panel | None:
     if cell.programming is not None:
         g_S = _states(cell, 101)
         curves = [Curve("one write", 1e6 * g_S, 1e6 * programming_sigma(cell, g_S), known=_measured(cell, g_S))]
-    elif not isinstance(cell.drift, LogarithmicDrift | RelaxationDrift):
+    elif not isinstance(cell.drift, RelaxationDrift):
         return None
     few = _states(cell, 17)
     drawn = _written(cell, few, CELLS_A_STATE, "programming").programmed_S
@@ -200,7 +201,10 @@ def _longest(cell: ResistiveCell) -> float:
 
 def _known_until(cell: ResistiveCell) -> float:
     """The time since a write until which the drift is no extrapolation, in s."""
-    return np.inf if cell.valid is None or cell.valid.t_max_s is None else cell.valid.t_max_s
+    if cell.valid is None or cell.valid.t_max_s is None:
+        return np.inf
+    faster = ageing(cell)
+    return cell.valid.t_max_s / faster if faster > 0 else np.inf
 
 
 def _written(cell: ResistiveCell, targets_S: Array, cells: int, name: str) -> resistive.Written:

@@ -39,21 +39,27 @@ def quantise_inputs(x, step, low, top, binary):
     samples, rows = x.shape
     codes = np.empty((samples, rows), np.float32)
     wrong = np.empty(samples, np.int64)
-    size, lowest, highest = x.dtype.type(step), np.float32(low), np.float32(top)
     for sample in nb.prange(samples):
-        without = np.int32(0)  # of 32 bits, as codes are: wider, it would halve the vectors
-        if binary:
-            for row in range(rows):
-                codes[sample, row] = np.float32(1) if x[sample, row] >= 0 else np.float32(-1)
-                without = np.int32(without + np.int32(not np.abs(x[sample, row]) < np.inf))
-        else:
-            for row in range(rows):
-                code = np.float32(np.rint(x[sample, row] / size))
-                kept = min(max(code, lowest), highest)
-                without = np.int32(without + np.int32(not code == kept))  # noqa: SIM201  # nan is not equal
-                codes[sample, row] = kept
-        wrong[sample] = without
+        wrong[sample] = quantise(x[sample], step, low, top, binary, codes[sample])
     return codes, wrong
+
+
+@inline
+def quantise(x, step, low, top, binary, codes):
+    """Fill codes (rows,) with those of one sample, as quantise_inputs does; how many inputs have none."""
+    size, lowest, highest = x.dtype.type(step), np.float32(low), np.float32(top)
+    without = np.int32(0)  # of 32 bits, as codes are: wider, it would halve the vectors
+    if binary:
+        for row in range(x.shape[0]):
+            codes[row] = np.float32(1) if x[row] >= 0 else np.float32(-1)
+            without = np.int32(without + np.int32(not np.abs(x[row]) < np.inf))
+    else:
+        for row in range(x.shape[0]):
+            code = np.float32(np.rint(x[row] / size))
+            kept = min(max(code, lowest), highest)
+            without = np.int32(without + np.int32(not code == kept))  # noqa: SIM201  # nan is not equal
+            codes[row] = kept
+    return without
 
 
 @inline

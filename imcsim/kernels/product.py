@@ -17,6 +17,14 @@ from imcsim.kernels.philox import fill_normals
 
 BLOCK = 256  # samples of a product
 MOST_COLUMNS = 256  # of a product: the values of a block stay in the second-level cache
+_ROUNDED = 16  # samples: a block that lacks some is as high as whole multiples of these
+_ONE_PASS = 256  # rows whose sums a BLAS makes in one pass, so that no bit of them depends on the samples beside
+
+
+@inline
+def height(count, rows):
+    """The samples of a product through `rows` for a block of `count`: it decides on the bits where rows are many."""
+    return BLOCK if rows > _ONE_PASS else (count + _ROUNDED - 1) // _ROUNDED * _ROUNDED
 
 
 @parallel_kernel(lambda codes, used, states: codes.size * states[0].size, blas=True)  # noqa: ARG005
@@ -50,7 +58,7 @@ def add_products(codes, used, states):
 
 @inline
 def drive_block(codes, first, count, tile, used, cycles, cycle, levels, member, noise_lsb, key, x, noise):
-    """Fill x (BLOCK, rows) with what drives the rows of `tile` in `cycle`, as the rows' converters have it.
+    """Fill x (count or more, rows) with what drives the rows of `tile` in `cycle`, as the rows' converters have it.
 
     `levels` (members, rows of all tiles, digits), no entries where they are exact; `noise` (rows or more,) is scratch.
     """
@@ -106,13 +114,13 @@ def _round_block(
     count_of_cycles = cycles.shift.shape[0]
     first, start = block * BLOCK, chunk * width
     count, here = min(BLOCK, codes.shape[0] - first), slice(start, start + width)
-    cell_noise = column.cell_variance > 0
+    high, cell_noise = height(count, rows), column.cell_variance > 0
     # a whole block of codes that enter as they are is multiplied where it lies
     direct = cycles.part[0] == AS_IS and levels.shape[0] == 0 and count == BLOCK
-    x = np.zeros((BLOCK, rows), states.dtype)
-    squares = np.zeros((BLOCK, rows) if cell_noise else (1, 1), states.dtype)
-    v = np.empty((BLOCK, width), states.dtype)
-    variance_sums = np.zeros((BLOCK if cell_noise else 1, width), states.dtype)
+    x = np.zeros((high, rows), states.dtype)
+    squares = np.zeros((high, rows) if cell_noise else (1, 1), states.dtype)
+    v = np.empty((high, width), states.dtype)
+    variance_sums = np.zeros((high if cell_noise else 1, width), states.dtype)
     totals = np.zeros((count, width), states.dtype)
     noise = np.empty(max(width, rows), np.float32)
     for tile in range(tiles):
@@ -123,23 +131,23 @@ def _round_block(
                 multiply(codes, first, tile * used, BLOCK, states[at, chunk], v)
             else:
                 drive_block(codes, first, count, tile, used, cycles, cycle, levels, member, noise_lsb, key, x, noise)
-                multiply(x, 0, 0, BLOCK, states[at, chunk], v)
+                multiply(x, 0, 0, high, states[at, chunk], v)
             if cell_noise:
                 square(codes, first, tile * used, squares) if where_it_lies else square(x, 0, 0, squares)
-                multiply(squares, 0, 0, BLOCK, variances[at, chunk], variance_sums)
+                multiply(squares, 0, 0, high, variances[at, chunk], variance_sums)
             if noisy:
-                _round_noisy_values(
+                round_noisy_values(
                     v, variance_sums, noise[:width], column, adc, at, here, cycles.weights[cycle],
                     key, start // 64, tile * count_of_cycles + cycle, first, totals,
                 )  # fmt: skip
             else:
-                _round_values(v, column, adc, at, here, cycles.weights[cycle], totals)
+                round_values(v, column, adc, at, here, cycles.weights[cycle], totals)
     for i in range(count):
         out[first + i, here] = totals[i]
 
 
 @inline
-def _round_values(v, column, adc, tile, columns, weight, totals):
+def round_values(v, column, adc, tile, columns, weight, totals):
     """Add to totals (count, n) weight x the codes of sums v (count or more, n): nothing is noisy or nonlinear."""
     number = v.dtype.type
     top, zero, factor = number(adc.max_code), number(0), number(weight)
@@ -151,10 +159,10 @@ def _round_values(v, column, adc, tile, columns, weight, totals):
 
 
 @inline
-def _round_noisy_values(
+def round_noisy_values(
     v, variance_sums, noise, column, adc, tile, columns, weight, key, block, conversion, first, totals
 ):
-    """_round_values where cells, columns or converters are noisy: see convert_linear. v[0] is sample `first`."""
+    """round_values where cells, columns or converters are noisy: see convert_linear. v[0] is sample `first`."""
     number = v.dtype.type
     top, zero, factor = number(adc.max_code), number(0), number(weight)
     cell_noise, unit = column.cell_variance > 0, number(column.cell_variance)
@@ -205,12 +213,12 @@ def _convert_block(
     first, start = block * BLOCK, chunk * width
     count, here = min(BLOCK, codes.shape[0] - first), slice(start, start + width)
     philox_block = start // 64
-    cell_noise = column.cell_variance > 0
+    high, cell_noise = height(count, rows), column.cell_variance > 0
     merged = linear and (noisy or adc.noise_lsb > 0) and not accumulate and pair == 1
-    x = np.zeros((BLOCK, rows), states.dtype)
-    squares = np.zeros((BLOCK, rows) if cell_noise else (1, 1), states.dtype)
-    v = np.empty((BLOCK, width), states.dtype)
-    variance_sums = np.zeros((BLOCK if cell_noise else 1, width), states.dtype)
+    x = np.zeros((high, rows), states.dtype)
+    squares = np.zeros((high, rows) if cell_noise else (1, 1), states.dtype)
+    v = np.empty((high, width), states.dtype)
+    variance_sums = np.zeros((high if cell_noise else 1, width), states.dtype)
     held = np.empty((count if pair == 2 else 1, width), states.dtype)
     gathered = np.empty((count if accumulate else 1, width), states.dtype)
     deviation = np.empty(width, states.dtype)
@@ -227,9 +235,9 @@ def _convert_block(
             for p in range(pair):
                 there = slice(start + p * columns, start + p * columns + width)
                 source = CELL_NOISE if p == 0 else SECOND_CELL_NOISE
-                multiply(x, 0, 0, BLOCK, states[at, p * chunks + chunk], v)
+                multiply(x, 0, 0, high, states[at, p * chunks + chunk], v)
                 if cell_noise:
-                    multiply(squares, 0, 0, BLOCK, variances[at, p * chunks + chunk], variance_sums)
+                    multiply(squares, 0, 0, high, variances[at, p * chunks + chunk], variance_sums)
                 for i in range(count):
                     sample, value, variance_sum = first + i, v[i], variance_sums[i if cell_noise else 0]
                     if merged:

@@ -106,6 +106,33 @@ def drives(codes: Array, tiles: int, rows: int, cycles: Cycles, levels: Array, n
     return np.asarray(np.moveaxis(x.reshape(len(keys), samples, tiles, rows, x.shape[-1]), -1, -2))
 
 
+# Cells of weight codes
+
+
+def rewrite(
+    codes: Array, scale: Array, delta: Array, binary: bool, digits: Array, before: Array
+) -> tuple[Array, Array, Array]:
+    """The twin of codes.rewrite: codes after a write, the writes of each cell, the changed codes of each row."""
+    top, step = len(digits) // 2, scale[:, None, None]
+    weights = codes * step + delta
+    after = np.where(weights >= 0, 1, -1) if binary else np.clip(np.rint(weights / step), -top, top).astype(int)
+    differs = digits[np.broadcast_to(codes, after.shape) + top] != digits[after + top]
+    return after, differs + (before if before.size else 0), (codes != after).sum(axis=2)
+
+
+def cells_of_codes(codes: Array, values: Array, factors: Array, source: Array, used: int, sign: int) -> Array:
+    """What codes.lay lays out: (members, tiles, rows of a tile, 1 if joined or polarities, slices, columns)."""
+    members, rows, _ = codes.shape
+    stored = np.where(source >= 0, codes[..., source], 0) + values.shape[2] // 2
+    tiles = -(-rows // used)
+    cells = np.zeros((members, tiles * used, *values.shape[:2], len(source)))
+    cells[:, :rows] = np.moveaxis(values.astype(np.float64)[:, :, stored], (0, 1), (2, 3))
+    cells = cells.reshape(members, tiles, used, *cells.shape[2:])
+    if factors.size:
+        cells = cells * factors
+    return cells[:, :, :, :1] + sign * cells[:, :, :, 1:] if sign else cells
+
+
 # Columns
 
 

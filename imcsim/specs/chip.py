@@ -103,7 +103,7 @@ class ChipSpec(Spec):
 
     def _of_wires(self, wires: ResistiveWires | GatedWires) -> Iterable[Problem]:
         if not isinstance(self.cell, ResistiveCell):
-            allowed = "are of cells that conduct: the bit line of an SRAM cell takes currents"
+            allowed = "are of resistive cells: what others conduct is not modelled"
             yield Problem(("wires",), allowed, f'cell.kind = "{self.cell.kind}"', "leave them out")
         elif wires.solver != "nodal":
             given, remedy = f'"{wires.solver}"', 'use solver = "nodal"'

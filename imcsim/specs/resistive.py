@@ -88,15 +88,21 @@ class PowerDrift(Spec):
 
 @dataclass(frozen=True, kw_only=True)
 class LogarithmicDrift(Spec):
-    """Any state moves by mean_slope_S ln t + (sigma_S + sigma_slope_S ln t) z, t in s.
+    """After t0 cells of any state lie about target + mean_slope_S ln t, spread by sigma_S + sigma_slope_S ln t, t in s.
 
-    z is normal and drawn at each write. What moves until t0 is part of the write.
+    That is the whole spread, the error of the write within it, as in a table: one that is wider than that of the write
+    adds a normal drawn at each write, a narrower one draws the cells to their mean. Without `sigma_S` the spread stays
+    that of the write. At t0 a cell holds what was written.
     """
 
     kind: ClassVar[str] = "logarithmic"
     mean_slope_S: float = limited(0.0, low=-1, high=1, unit="S")
-    sigma_S: float = limited(0.0, low=0, high=1, unit="S")
+    sigma_S: float | None = limited(None, low=0, high=1, unit="S")
     sigma_slope_S: float = limited(0.0, low=0, high=1, unit="S")
+
+    def problems(self) -> Iterable[Problem]:
+        if self.sigma_S is None and self.sigma_slope_S > 0:
+            yield Problem(("sigma_S",), "is needed where sigma_slope_S is above 0: the spread at t = 1 s", given="none")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -230,16 +236,17 @@ class ValidRange(Spec):
 class ResistiveCell(Spec):
     """A memristive cell: conductances from g_min to g_max, and what writes, time and reads do to them; None: nothing.
 
-    g_min is given, or g_max over `on_off_ratio`; neither: 0. The conductance `clips` at zero, or to the range. A cell
-    without `drift` is one whose drift nobody knows: it is read at once or not at all. `activation_eV` speeds time up by
-    Arrhenius' law where `temperature_K` is above the 300 K of the other numbers; both or none.
+    g_min is given, or g_max over `on_off_ratio`; neither: 0. The conductance `clips` from below, at zero or at g_min,
+    or to the range. A cell without `drift` is one whose drift nobody knows: it is read at once or not at all.
+    `activation_eV` speeds time up by Arrhenius' law where `temperature_K` is above the 300 K of the other numbers (of
+    `valid.t_max_s`, too); both or none.
     """
 
     kind: ClassVar[str] = "resistive"
     g_max_S: float = limited(low=1e-12, high=1, unit="S")
     g_min_S: float | None = limited(None, low=0, high=1, unit="S")
     on_off_ratio: float | None = limited(None, low=1.1, high=1e12, unit="1")
-    clips: Literal["zero", "range"] = "zero"
+    clips: Literal["zero", "g_min", "range"] = "zero"
     programming: ProgrammingError | None = None
     t0_s: float = limited(1.0, low=1e-9, high=1e9, unit="s")
     drift: Drift | None = None

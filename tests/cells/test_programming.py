@@ -49,7 +49,7 @@ def test_a_million_writes_spread_about_the_target_as_published(name, share, asse
     assert (writes == 1).all()
 
 
-def test_the_verified_oxide_of_zurich_spreads_by_its_write_and_by_what_relaxes_at_once(assert_moments):
+def test_the_verified_oxide_of_zurich_spreads_as_published_for_two_percent(assert_moments):
     of = cell("rram_cmo")
     held, _ = programmed(of, states(50 * MICRO), attempts)
     assert_moments(held.astype(np.float64) / MICRO, 50, 0.0112185 + 0.0112903 * 50)

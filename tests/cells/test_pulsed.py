@@ -18,7 +18,7 @@ from imcsim.cells.pulsed import (
     write_outer,
 )
 from imcsim.errors import CapabilityError, SpecError
-from imcsim.kernels import pulse
+from imcsim.kernels import pulsed_devices
 from imcsim.kernels.frozen import frozen_normals
 from imcsim.specs.pulsed import (
     ConstantStepDevice,
@@ -202,6 +202,33 @@ def test_constant_steps_have_no_symmetric_point():
         symmetric_point(die(ConstantStepDevice(**RANGE)))
 
 
+FLAT = [
+    LinearStepDevice(**RANGE, gamma_up=0, gamma_down=0),
+    LinearStepDevice(**RANGE, gamma_up=0, gamma_down=0, up_down=0.1),
+    LinearStepDevice(**RANGE, gamma_up=0.1, gamma_down=0.1, up_down=0.2),  # equal beyond the upper bound
+    ExponentialStepDevice(**RANGE, A_up=0, A_down=0, gamma_up=1, gamma_down=1),
+    ExponentialStepDevice(**RANGE, A_up=1000, A_down=1000, gamma_up=0, gamma_down=0),  # which nothing moves
+    TableStepDevice(**RANGE, up=(1, 1, 1), down=(1, 1, 1)),
+    TableStepDevice(**RANGE, up=(1, 1), down=(0.5, 0.5)),
+    TableStepDevice(**RANGE, up=(0.5, 1.5), down=(1.5, 0.5)),  # pulses in turn lead away from where they are equal
+]
+
+
+@pytest.mark.parametrize("device", FLAT, ids=lambda device: device.kind)
+def test_steps_that_do_not_cross_have_no_symmetric_point(device):
+    with pytest.raises(CapabilityError, match="devices = 1 of 1 without: a symmetric point needs steps up that are"):
+        symmetric_point(die(device))
+
+
+def test_one_device_without_a_symmetric_point_is_enough_to_say_so():
+    crossing = LinearStepDevice(**RANGE, gamma_up=0.4, gamma_down=0.4)
+    spread = die(LinearStepDevice(**RANGE, gamma_up=0.4, gamma_down=0.4, up_down_dtod=0.15), (1, 40, 40))
+    # at w_max steps up are 0.6 (1 + u) and steps down 1.6 (1 - u): those with u above 0.45, three sigma, do not cross
+    with pytest.raises(CapabilityError, match=r"devices = \d+ of 1600 without"):
+        symmetric_point(spread)
+    assert symmetric_point(die(crossing, (1, 40, 40))) == pytest.approx(0)
+
+
 # Spreads
 
 
@@ -283,7 +310,7 @@ def test_reads_see_write_noise_of_the_cells_that_were_pulsed_and_of_no_others(as
     counts = np.zeros(LARGE, np.int32)
     counts[:, ::2] = 3
     written = write_counts(devices, np.zeros(LARGE, np.float32), counts, KEY)
-    noise = frozen_normals(KEY[0], pulse.WRITE_NOISE, 1, 1000, 1, 1, 1000, 1000)[0, :, 0, 0][None]
+    noise = frozen_normals(KEY[0], pulsed_devices.WRITE_NOISE, 1, 1000, 1, 1, 1000, 1000)[0, :, 0, 0][None]
     now = seen(devices, written, np.full(LARGE, 0.25, np.float32), 2.0, noise)
     assert (now[:, 1::2] == 0.25).all()
     assert_moments(now[:, ::2], 0.003, 2.0 * 0.001)

@@ -17,6 +17,7 @@ from imcsim.specs.adc import UniformADC
 from imcsim.specs.array import ArraySpec
 from imcsim.specs.cells import SramCell
 from imcsim.specs.dac import BitSerialDAC, OneShotDAC
+from imcsim.specs.library import load
 from imcsim.specs.pulsed import PulsedCell, SoftBoundsDevice, UpdateSpec
 from imcsim.specs.resistive import NoDrift, ResistiveCell
 from imcsim.specs.wires import ResistiveWires
@@ -182,6 +183,9 @@ def test_another_die_is_programmed_to_the_same_weights():
     pulsed = xbar.write(np.full(SHAPE, -0.3), rng())
     np.testing.assert_allclose(held(pulsed.on_die(moved.die)), np.minimum(moved.die.devices.high[0], 0.3), atol=1e-6)
     assert pulsed.on_die(moved.die).wear.total == 0
+    np.testing.assert_array_equal(moved.written, np.full(SHAPE, 0.6))
+    with pytest.raises(CapabilityError, match="nobody knows what pulses have written"):
+        _ = pulsed.on_die(moved.die).written
 
 
 @pytest.mark.parametrize("update", ["shared", "own", "matrix"])
@@ -319,8 +323,19 @@ def test_factors_that_do_not_fit_are_refused_all_at_once():
     ]
     with pytest.raises(SpecError, match=r"x\.delta = 2 and 3: must have the same number of samples"):
         xbar.write(Outer(np.ones((2, 19)), np.ones((3, 6))), rng())
+    with pytest.raises(SpecError) as caught:
+        xbar.write(Outer(np.ones((0, 19)), np.ones((0, 6))), rng())
+    assert str(caught.value).splitlines() == [
+        "x = shape (0, 19): must have at least one sample",
+        "delta = shape (0, 6): must have at least one sample",
+    ]
     with pytest.raises(SpecError, match=r"delta = shape \(2, 2\): must have shape \(19, 6\)"):
         xbar.write(Dense(np.ones((2, 2))), rng())
     many = programmed(pulsed_chip(), key=[1, 2, 3])
     with pytest.raises(SpecError, match=r"x = shape \(2, 4, 19\): must be \(samples, 19\) or \(3, samples, 19\)"):
         many.write(Outer(np.ones((2, 4, 19)), np.ones((4, 6))), rng())
+
+
+def test_pulsed_arrays_of_zeros_need_a_scale():
+    with pytest.raises(SpecError, match=r'array.weight_scale = "mse": of weights that are all zero'):
+        manufacture(load("pulsed_generic"), (4, 3), 1).program(np.zeros((4, 3)), child(0, "program"))

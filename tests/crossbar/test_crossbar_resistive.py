@@ -9,7 +9,7 @@ import pytest
 from crossbar_chips import chip
 
 from imcsim.cells.programming import programming_sigma
-from imcsim.errors import SpecError
+from imcsim.errors import ExtrapolationWarning, SpecError
 from imcsim.manufacturing import manufacture, nominal_die
 from imcsim.rng import child
 from imcsim.specs.adc import IdealADC
@@ -182,3 +182,25 @@ def test_compensation_leaves_the_drift_that_cells_do_not_share():
         for mended in (xbar, xbar.compensate(X, at_write, child(1, "probe"), now_s=1e6))
     ]
     assert 0.02 * np.abs(at_write).mean() < left[1] < left[0]
+
+
+@pytest.mark.parametrize(
+    "at_write", [np.ones((40, 3)), np.ones((4, 30)), np.full((40, 30), np.nan), 1.0, np.ones((0, 30))]
+)
+def test_a_compensation_takes_what_its_probes_gave_and_nothing_else(at_write):
+    xbar = crossbar(load("pcm").cell)
+    with pytest.raises(SpecError, match=r"at_write = .*: must be what mvm gave"):
+        xbar.compensate(X, at_write, child(0, "now"), now_s=10.0)
+
+
+@pytest.mark.parametrize("now_s", ["1h", None, np.inf, np.nan, np.array([1.0, 2.0])])
+def test_a_time_is_a_finite_number(now_s):
+    with pytest.raises(SpecError, match=r"now_s = .*: must be a finite number of seconds"):
+        crossbar(load("pcm").cell).mvm(X, child(0, "now"), now_s=now_s)
+
+
+@pytest.mark.parametrize("name", ["pcm", "pcm_hermes_1", "pcm_hermes_2", "rram_wan"])
+def test_conductances_beyond_those_of_the_source_warn(name):
+    cell = load(name).cell
+    with pytest.warns(ExtrapolationWarning, match="the states of the cell are known"):
+        crossbar(cell.replace("g_max_S", 2 * cell.g_max_S))

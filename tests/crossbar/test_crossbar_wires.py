@@ -81,7 +81,7 @@ def test_a_shared_bit_line_is_read_as_the_difference():
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"cell": SramCell()}, 'wires = cell.kind = "sram": are of cells that conduct'),
+        ({"cell": SramCell()}, 'wires = cell.kind = "sram": are of resistive cells'),
         ({"mapping": "offset"}, 'wires.pairs = "interleaved": has no meaning without a differential mapping'),
     ],
 )

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from imcsim.kernels import pulse, pulse_reference
-from imcsim.kernels.pulse import CONSTANT, EXPONENTIAL, LINEAR, POWER, TABLE, Devices
+from imcsim.kernels import pulse, pulse_reference, trains
+from imcsim.kernels.pulsed_devices import CONSTANT, EXPONENTIAL, LINEAR, POWER, TABLE, Devices
 
 KEYS = np.array([0xC0FFEE1234567890, 5], np.uint64)
 SHAPES = {EXPONENTIAL: [0.3, 0.4, 1.5, 0.7, 1.2, 0.1], POWER: [1.7]}
@@ -45,8 +45,8 @@ def drawn_trains(members, samples, rows, cols, slots=31, seed=2):
     p_rows[:, :, ::3] = 0  # inputs often are
     keys = KEYS[:members]
     return [
-        pulse.pulse_trains(p, lengths, keys, source)[0]
-        for p, source in ((p_rows, pulse.ROW_TRAIN), (p_columns, pulse.COLUMN_TRAIN))
+        trains.pulse_trains(p, lengths, keys, source)[0]
+        for p, source in ((p_rows, trains.ROW_TRAIN), (p_columns, trains.COLUMN_TRAIN))
     ]
 
 
@@ -60,7 +60,7 @@ def test_trains_are_those_of_the_twin_bit_for_bit(members, samples, lines, key, 
     p = np.clip(rng.uniform(-1.3, 1.3, (members, samples, lines)), -1, 1)
     lengths = np.full((members, samples), slots)
     keys = np.array([key, 7][:members], np.uint64)
-    ours, twins = (f(p, lengths, keys, pulse.ROW_TRAIN) for f in (pulse.pulse_trains, pulse_reference.pulse_trains))
+    ours, twins = (f(p, lengths, keys, trains.ROW_TRAIN) for f in (trains.pulse_trains, pulse_reference.pulse_trains))
     for one, other in zip(ours, twins, strict=True):
         np.testing.assert_array_equal(one, other)
 
@@ -68,7 +68,7 @@ def test_trains_are_those_of_the_twin_bit_for_bit(members, samples, lines, key, 
 @pytest.mark.parametrize("length", [1, 5, 31])
 def test_a_certain_pulse_comes_in_every_slot_and_an_impossible_one_in_none(length):
     p = np.array([[[1.0, 0.0, -1.0]]])
-    words, pulses = pulse.pulse_trains(p, np.array([[length]]), KEYS[:1], pulse.ROW_TRAIN)
+    words, pulses = trains.pulse_trains(p, np.array([[length]]), KEYS[:1], trains.ROW_TRAIN)
     full = 2**length - 1
     assert words.tolist() == [[[full, 0, 2**31 + full]]]
     assert pulses.tolist() == [[2 * length]]
@@ -76,7 +76,7 @@ def test_a_certain_pulse_comes_in_every_slot_and_an_impossible_one_in_none(lengt
 
 def test_each_slot_pulses_with_its_probability_independent_of_the_others():
     n, p = 200_000, 0.3
-    words, _ = pulse.pulse_trains(np.full((1, 1, n), p), np.array([[31]]), KEYS[:1], pulse.ROW_TRAIN)
+    words, _ = trains.pulse_trains(np.full((1, 1, n), p), np.array([[31]]), KEYS[:1], trains.ROW_TRAIN)
     bits = words[0, 0] >> np.arange(32, dtype=np.uint32)[:, None] & 1
     assert np.all(np.abs(bits[:31].mean(axis=1) - p) < 5 * np.sqrt(p * (1 - p) / n))
     assert not np.any(np.abs(bits[:31].mean(axis=1) - 1.05 * p) < 5 * np.sqrt(p * (1 - p) / n))
@@ -86,7 +86,7 @@ def test_each_slot_pulses_with_its_probability_independent_of_the_others():
 
 def test_trains_of_rows_columns_samples_and_keys_share_nothing():
     p, lengths = np.full((2, 2, 500), 0.5), np.full((2, 2), 31)
-    drawn = [pulse.pulse_trains(p, lengths, KEYS, source)[0] for source in (pulse.ROW_TRAIN, pulse.COLUMN_TRAIN)]
+    drawn = [trains.pulse_trains(p, lengths, KEYS, source)[0] for source in (trains.ROW_TRAIN, trains.COLUMN_TRAIN)]
     words = np.concatenate([one.ravel() for one in drawn])
     assert np.unique(words).size >= words.size - 2
 
@@ -97,10 +97,10 @@ def test_trains_of_rows_columns_samples_and_keys_share_nothing():
 @KINDS
 @pytest.mark.parametrize("additive", [False, True])
 @pytest.mark.parametrize("sigma", [0.0, 0.3])
-def test_trains_on_cells_do_what_the_twin_does(kind, additive, sigma):
+@pytest.mark.parametrize("bound", [0.1, 0.3, 9], ids=["many cells meet a bound", "some are near one", "none is"])
+def test_trains_on_cells_do_what_the_twin_does(kind, additive, sigma, bound):
     shape = (2, 3, 66)
-    # bounds so near that many cells meet them
-    devices = made(kind, shape, sigma=sigma, additive=additive, bound=0.1)
+    devices = made(kind, shape, sigma=sigma, additive=additive, bound=bound)
     states = np.random.default_rng(4).uniform(-0.06, 0.06, shape).astype(np.float32)
     words = drawn_trains(2, 4, *shape[1:], slots=12)
     ours, up, down = pulse.apply_trains(states, *words, devices, KEYS)

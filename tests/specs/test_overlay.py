@@ -33,6 +33,12 @@ def test_inputs_that_become_unsigned_need_no_encoding():
     assert signed.replace("dac.signed", False).dac.encoding == "twos_complement"
 
 
+def test_a_wrong_component_that_was_not_there_is_told_once():
+    with pytest.raises(SpecError) as caught:
+        overlay(load("pcm"), {"wires": {"r_row_ohm": -2.0, "r_col_ohm": 2.0}})
+    assert [str(problem.path[-1]) for problem in caught.value.problems] == ["r_row_ohm"]
+
+
 def test_a_component_takes_no_kind_that_it_does_not_have():
     wires = {"r_row_ohm": 1.0, "r_col_ohm": 1.0}
     assert overlay(load("pcm"), {"wires": {"kind": "resistive", **wires}}).wires.r_row_ohm == 1.0

@@ -105,6 +105,7 @@ ONE = ConstantCurve(value=0.1)
         (lambda: WriteVerify(tolerance_rel=0.1, attempts=1), "attempts = 1: must be an integer from 2 to 64"),
         (lambda: StuckCells(on=0.6, off=0.6), "on = 0.6: on, off and at_value must add up to at most 1"),
         (lambda: StuckCells(at_value=0.1), "value_S: is needed where at_value is above 0, and only there"),
+        (lambda: LogarithmicDrift(sigma_slope_S=1e-9), "sigma_S = none: is needed where sigma_slope_S is above 0"),
         (lambda: StuckCells(value_S=0.1), "value_S: is needed where at_value is above 0, and only there"),
         (lambda: SinhCurrent(v_read_V=1.0, v0_V=0.01), "v0_V = 0.01: must be at least v_read_V / 50 = 0.02 V"),
         (lambda: ValidRange(g_low_S=2e-6, g_high_S=1e-6), "g_low_S = 2e-06: must be at most g_high_S = 1e-06"),

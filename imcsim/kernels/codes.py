@@ -1,0 +1,107 @@
+"""Weight codes: what a write makes of them, and what cells that hold them add to their columns."""
+
+from __future__ import annotations
+
+import numba as nb
+import numpy as np
+
+from imcsim.kernels.jit import inline, parallel_kernel
+
+
+@parallel_kernel(lambda codes, scale, delta, *_: 10 * max(codes.size, delta.size))  # noqa: ARG005
+def rewrite(codes, scale, delta, binary, digits, before):
+    """Add delta to weights of codes (1 or members, rows, cols) in steps of scale (1 or members,): the codes after.
+
+    Rounded to the nearest code and clipped at the largest; `binary`: the signs, -1 or 1. `digits` (codes, cells of a
+    weight) are those of each code, the least first. Beside the codes, int32: how often each cell was written, (members,
+    rows, cols, cells of a weight), where `before` were earlier writes (no entries: none), and how many codes changed in
+    each row, (members, rows) int64.
+    """
+    members, rows, cols = max(codes.shape[0], delta.shape[0]), codes.shape[1], codes.shape[2]
+    top, cells = digits.shape[0] // 2, digits.shape[1]
+    after = np.empty((members, rows, cols), np.int32)
+    written = np.empty((members, rows, cols, cells), np.int32)
+    changed = np.empty((members, rows), np.int64)
+    for item in nb.prange(members * rows):
+        member, row = item // rows, item % rows
+        old, new = codes[member % codes.shape[0], row], after[member, row]
+        added, step = delta[member % delta.shape[0], row], scale[member % scale.shape[0]]
+        if binary:
+            for c in range(cols):
+                new[c] = 1 if old[c] * step + added[c] >= 0 else -1
+        else:
+            least, most = np.float64(-top), np.float64(top)
+            for c in range(cols):
+                new[c] = np.int32(min(max(np.rint((old[c] * step + added[c]) / step), least), most))
+        count = written[member, row]
+        if before.shape[0] > 0:
+            count[:] = before[member % before.shape[0], row]
+        else:
+            count[:] = 0
+        words = 0
+        for c in range(cols):
+            if old[c] != new[c]:
+                words += 1
+                for cell in range(cells):
+                    count[c, cell] += digits[old[c] + top, cell] != digits[new[c] + top, cell]
+        changed[member, row] = words
+    return after, written, changed
+
+
+@parallel_kernel(lambda *args: 2 * args[-1].size)
+def lay(codes, values, factors, source, used, groups, sign, pair, out):
+    """Fill out (members x reads, pair x chunks, rows of a read, width) with what cells of the codes add.
+
+    `codes` (1 or members, rows, cols) are those of weights, `values` (polarities, slices, codes) what a cell has at
+    each code, the least first, `factors` (members, tiles, rows of a tile, polarities, slices, columns) what multiplies
+    it in each cell, no entries where nothing does; both float32. A tile is of `used` rows, read in `groups`. `source`
+    (columns,) is the weight of each physical column, -1 where it stores the weight 0. The second polarity, times
+    `sign`, is added to the first; 0: it has columns of its own. What no weight fills stays as it is.
+    """
+    columns, line = source.shape[0], out.shape[1] * out.shape[3]
+    for read in nb.prange(out.shape[0]):
+        filled, index = np.zeros(line, np.float32), np.empty(columns, np.int64)
+        _lay_read(codes, values, factors, source, used, groups, sign, pair, read, index, filled, out)
+
+
+@inline
+def _lay_read(codes, values, factors, source, used, groups, sign, pair, read, index, filled, out):
+    polarities, slices, levels = values.shape
+    parallel, width = out.shape[2:]
+    rows = codes.shape[1]
+    columns, part = index.shape[0], filled.shape[0] // pair
+    tiles = -(-rows // used)
+    member, tile, first = read // (tiles * groups), read // groups % tiles, read % groups * parallel
+    for place in range(min(parallel, used - first, rows - tile * used - first)):
+        code = codes[member % codes.shape[0], tile * used + first + place]
+        for c in range(columns):
+            index[c] = (code[source[c]] if source[c] >= 0 else 0) + levels // 2
+        for s in range(slices):
+            for polarity in range(1 if sign != 0 else polarities):
+                start = polarity * part + s * columns if pair == 2 else (polarity * slices + s) * columns
+                of_slice = filled[start : start + columns]
+                if factors.shape[0] > 0:
+                    own = factors[member % factors.shape[0], tile, first + place]
+                    _scaled(values[polarity, s], index, own[polarity, s], of_slice)
+                    if sign != 0:
+                        _add_scaled(values[1, s], index, own[1, s], np.float32(sign), of_slice)
+                else:
+                    for c in range(columns):
+                        of_slice[c] = values[polarity, s, index[c]]
+                    if sign != 0:
+                        for c in range(columns):
+                            of_slice[c] += np.float32(sign) * values[1, s, index[c]]
+        for chunk in range(out.shape[1]):
+            out[read, chunk, place] = filled[chunk * width : (chunk + 1) * width]
+
+
+@inline
+def _scaled(values, index, factors, out):
+    for c in range(out.shape[0]):
+        out[c] = values[index[c]] * factors[c]
+
+
+@inline
+def _add_scaled(values, index, factors, sign, out):
+    for c in range(out.shape[0]):
+        out[c] += sign * (values[index[c]] * factors[c])
