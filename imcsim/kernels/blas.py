@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 
@@ -12,7 +12,10 @@ def single_threaded_blas() -> AbstractContextManager[Any]:
 
     Several threads cut a product into parts and so sum it in another order.
     """
-    limited: AbstractContextManager[Any] = _controller().limit(limits=1, user_api="blas")
+    controller = _controller()
+    if all(library.num_threads == 1 for library in controller.lib_controllers if library.user_api == "blas"):
+        return nullcontext()  # setting and resetting the threads would take as long as a small product
+    limited: AbstractContextManager[Any] = controller.limit(limits=1, user_api="blas")
     return limited
 
 

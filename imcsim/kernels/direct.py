@@ -44,16 +44,16 @@ def _read_block(
     first, start = block * BLOCK, chunk * width
     count, here = min(BLOCK, inputs.shape[0] - first), slice(start, start + width)
     high, cell_noise = height(count, rows), column.cell_variance > 0
-    codes = np.zeros((high, rows), states.dtype)
-    squares = np.zeros((high, rows) if cell_noise else (1, 1), states.dtype)
+    codes = np.empty((high, rows), states.dtype)
+    squares = np.empty((high, rows) if cell_noise else (1, 1), states.dtype)
     v = np.empty((high, width), states.dtype)
-    variance_sums = np.zeros((high if cell_noise else 1, width), states.dtype)
+    variance_sums = np.empty((high if cell_noise else 1, width), states.dtype)
     totals = np.zeros((count, width), states.dtype)
     noise = np.empty(width, np.float32)
     wrong = 0
     for tile in range(tiles):
         at, driven = member * tiles + tile, min(used, inputs.shape[1] - tile * used)
-        if driven < rows:
+        if driven < rows or count < high:
             codes[:] = 0
         for i in range(count):
             entering = inputs[first + i, tile * used : tile * used + driven]

@@ -21,8 +21,6 @@ _LONG_KEY = re.compile(rf"(?<![A-Za-z0-9_-]){_PART}(?:[ \t]*+\.[ \t]*+{_PART}){{
 # The kind that a component's table means when it names none and the component does not have such fields.
 DEFAULT_KINDS = {"adc": "uniform", "dac": "bit_serial", "wires": "resistive"}
 
-_UNSOUND: Any = object()  # stands for a component whose problems have been told
-
 T = TypeVar("T", bound=Spec)
 
 
@@ -89,8 +87,7 @@ def build(
         if key not in fields:
             problems.append(Problem((*path, key), f'unknown key "{key}"', remedy=did_you_mean(key, fields)))
             continue
-        if value is not _UNSOUND:
-            values[key] = _value(fields[key], value, (*path, key), problems)
+        values[key] = _value(fields[key], value, (*path, key), problems)
     for name, field in fields.items():
         if name not in table and name not in kept and field.required:
             problems.append(Problem((*path, name), f"is missing; {field.describe()}"))
@@ -136,7 +133,9 @@ def overlaid(spec: T, changes: Mapping[str, Any], path: tuple[str, ...], problem
         field = fields.get(key)
         if field is not None and field.specs and isinstance(value, Mapping):
             current = getattr(spec, key)
-            table[key] = component(field, current, value, (*path, key), problems) or _UNSOUND
+            table[key] = component(field, current, value, (*path, key), problems) or current
+            if table[key] is None:  # its problems are told
+                del table[key]
         else:
             for name in spec.overriding(key, value):
                 kept.pop(name, None)

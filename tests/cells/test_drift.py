@@ -317,7 +317,7 @@ def test_a_cell_without_a_drift_model_is_read_at_once_or_not_at_all():
     of = cell("rram_milo")
     g = np.array([100 * MICRO])
     assert drifted(of, g, g, g, 0.0) == g
-    with pytest.raises(SpecError, match=r"cell.drift = none, 60 s after the write: is needed .*give the drift"):
+    with pytest.raises(SpecError, match=r"cell.drift = left out, and read 60 s after .*: is needed .*give the drift"):
         drifted(of, g, g, g, 60.0)
     with pytest.raises(SpecError):
         drift_factor(of, g, 60.0)

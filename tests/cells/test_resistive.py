@@ -60,14 +60,16 @@ def test_every_state_of_a_model_is_one_that_it_can_hold_in_float32_too(name):
 
 @pytest.mark.parametrize("beyond", [0.1, 1.1, -0.2, math.nan, math.inf])
 def test_a_state_outside_of_the_device_is_refused(beyond):
-    with pytest.raises(SpecError, match=r"target_S = .*: states must lie from 0\.2 to 1 S, the range of the cell"):
+    with pytest.raises(SpecError, match=r"cell = targets .*: states must lie from 0\.2 to 1 S, the range of the cell"):
         check_targets(PLAIN, np.array([0.5, beyond]))
 
 
 def test_a_state_outside_of_what_was_measured_is_refused_or_warned_of():
     known = dataclasses.replace(PLAIN, valid=ValidRange(g_low_S=0.4))
     check_targets(known, np.array([0.4, 1.0]))
-    with pytest.raises(SpecError, match=r"target_S = 0\.3 to 1 S: .* known from 0\.4 to 1 S; narrow .*beyond_states"):
+    with pytest.raises(
+        SpecError, match=r"cell = targets from 0\.3 to 1 S: .* from 0\.4 to 1 S; narrow .*beyond_states"
+    ):
         check_targets(known, np.array([0.3, 1.0]))
     with pytest.warns(ExtrapolationWarning, match=r"known from 0\.4 to 1 S: extrapolated to 0\.3"):
         check_targets(known.replace("valid.beyond_states", "warning"), np.array([0.3, 1.0]))

@@ -303,7 +303,7 @@ def test_arrays_that_pulsed_devices_do_not_fit_are_refused(changes, told):
 
 
 def test_wires_and_weights_of_one_sign_are_refused():
-    with pytest.raises(SpecError, match=r'wires = cell\.kind = "pulsed": are of cells that conduct'):
+    with pytest.raises(SpecError, match=r'wires = cell\.kind = "pulsed": are of resistive cells'):
         pulsed_chip().replace("wires", ResistiveWires(r_row_ohm=1.0, r_col_ohm=1.0))
     with pytest.raises(SpecError, match=r"device\.w_min = 0: must lie below 0: a weight is signed"):
         PulsedCell(device=constant(w_min=0))
@@ -337,5 +337,5 @@ def test_factors_that_do_not_fit_are_refused_all_at_once():
 
 
 def test_pulsed_arrays_of_zeros_need_a_scale():
-    with pytest.raises(SpecError, match=r'array.weight_scale = "mse": of weights that are all zero'):
+    with pytest.raises(SpecError, match=r'array.weight_scale = "max": of weights that are all zero'):
         manufacture(load("pulsed_generic"), (4, 3), 1).program(np.zeros((4, 3)), child(0, "program"))

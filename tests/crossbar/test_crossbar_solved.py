@@ -229,7 +229,7 @@ def test_a_batch_cut_at_a_block_has_the_bits_of_the_whole(wires, changes):
 @pytest.mark.parametrize(
     ("wires", "changes", "told"),
     [
-        (GATES, {"cell": SramCell()}, 'wires = cell.kind = "sram": are of cells that conduct'),
+        (GATES, {"cell": SramCell()}, 'wires = cell.kind = "sram": are of resistive cells'),
         (GATES, {"dac": IdealDAC()}, 'dac.kind = "ideal": must give single bits'),
         (GATES, {"dac": BitSerialDAC(bits=4, slice_bits=2)}, "dac.slice_bits = 2: must give single bits"),
         (

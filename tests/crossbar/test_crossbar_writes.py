@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 from crossbar_chips import chip, inputs_of, programmed, read, weights_of
@@ -10,6 +12,7 @@ from imcsim.manufacturing import manufacture
 from imcsim.rng import child
 from imcsim.specs.adc import UniformADC
 from imcsim.specs.cells import SramCell
+from imcsim.specs.dac import OneShotDAC
 
 
 def small():
@@ -64,3 +67,18 @@ def test_another_die_takes_over_codes_step_and_ranges():
     assert moved.codes is xbar.codes
     assert (read(moved, x) != read(xbar, x)).any()
     np.testing.assert_array_equal(read(moved.on_die(xbar.die), x), read(xbar, x))
+
+
+@pytest.mark.parametrize("subtraction", ["analog", "digital"])
+@pytest.mark.parametrize("rows_parallel", [None, 3])
+def test_a_crossbar_that_was_written_reads_as_one_that_was_programmed_so(subtraction, rows_parallel):
+    cell, dac = SramCell(mismatch_sigma_rel=0.2, read_noise_rel=0.1), OneShotDAC(bits=4)
+    spec = chip(cell=cell, dac=dac, adc=UniformADC(bits=6, range="full"), subtraction=subtraction, cell_bits=3)
+    spec = spec.replace("array.rows_parallel", rows_parallel)
+    x, rng = inputs_of(spec.dac, 40, 19), child(0, "write")
+    first = manufacture(spec, (19, 15), 1).program(weights_of(4, (19, 15)), rng).calibrate(x)
+    read(first, x)  # so that there is something to keep
+    second = first.write(child(1, "delta").normal(0, 3, (19, 15)), rng)
+    anew = dataclasses.replace(first, codes=second.codes)
+    np.testing.assert_array_equal(read(second, x), read(anew, x))
+    assert (read(second, x) != read(first, x)).any()
