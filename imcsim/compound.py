@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
+from imcsim.accepted import checked_dense, checked_outer
 from imcsim.cells.compound import chopped, one_hot, released, transfer_row
 from imcsim.converters.ranges import widened
 from imcsim.crossbar import Crossbar, Die, Generators
@@ -27,7 +28,7 @@ from imcsim.silicon import Silicon
 from imcsim.specs.chip import ChipSpec
 from imcsim.specs.compound import ChoppedTikiTaka, Compound, MixedPrecision, TikiTakaV2, Transferring
 from imcsim.specs.pulsed import PulsedCell
-from imcsim.updates import Outer, Update, dense, outer
+from imcsim.updates import Outer, Update
 from imcsim.wear import Wear
 
 Array = np.ndarray[Any, Any]
@@ -172,7 +173,7 @@ class CompoundArray:
         allowed = "what the arrays hold is told from the symmetric points and the pulses of their own devices"
         raise CapabilityError.of("on_die", allowed, remedy="program the other die by CompoundDie.program")
 
-    def write(self, update: Update, rng: np.random.Generator, *, now_s: float = 0.0) -> CompoundArray:
+    def write(self, update: Array | Update, rng: np.random.Generator, *, now_s: float = 0.0) -> CompoundArray:
         """Add an update, through the scheme: Outer(x, delta), or, of mixed precision, a matrix as well.
 
         The samples of factors follow one another, and transfers come in their turn between them. Raises as
@@ -180,12 +181,12 @@ class CompoundArray:
         """
         die = self.slow.die
         if isinstance(self.scheme, MixedPrecision):
-            return self._accumulated(self.scheme, dense(update, die.shape, die.members), rng, now_s)
+            return self._accumulated(self.scheme, checked_dense(update, die.shape, die.members), rng, now_s)
         if not isinstance(update, Outer):
             remedy = "give Outer(x, delta); mixed precision takes matrices"
             raise CapabilityError.of("update", "the fast array is written by pulse trains", "a matrix", remedy)
         array, every = self, self.scheme.transfer_every
-        for part in _parts(outer(update, die.shape, die.members), every - self.samples % every, every):
+        for part in _parts(checked_outer(update, die.shape, die.members), every - self.samples % every, every):
             array = array._learnt(part, rng, now_s)
         return array
 

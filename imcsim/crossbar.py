@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from imcsim.accepted import checked_dense, checked_matrix, checked_outer
 from imcsim.calibration import chosen_ranges, needs_samples, nominal_values, ranges_by_design
 from imcsim.cells.drift import compensation
 from imcsim.conductances import Conductances, varies_by_call
@@ -29,7 +30,7 @@ from imcsim.specs.resistive import ResistiveCell
 from imcsim.transferred import Transferred
 from imcsim.transposed import Transposed
 from imcsim.trimming import fitted_lines
-from imcsim.updates import Outer, Update, dense, finite, outer
+from imcsim.updates import Outer, Update
 from imcsim.wear import Counts, Wear, no_writes, write_digits
 
 Array = np.ndarray[Any, Any]
@@ -49,7 +50,7 @@ class Die(Silicon):
         SpecError for weights of another shape or not finite, or beyond what the cells can hold.
         """
         key = _write_key(self, rng)
-        weights = finite(weights, self.shape, self.members, "weights")
+        weights = checked_matrix(weights, self.shape, self.members, "weights")
         _refuse_not_a_time(now_s)
         array = self.spec.array
         scale = np.array([weight_scale(w, array) for w in weights])
@@ -122,7 +123,7 @@ class Crossbar:
         counts = self.counts or no_writes(self.die.spec.array, self.codes, pulsed=isinstance(self.held, PulsedStates))
         return counts.wear(self.die.spec.cell, self.die.members)
 
-    def write(self, update: Update, rng: np.random.Generator, *, now_s: float = 0.0) -> Crossbar:
+    def write(self, update: Array | Update, rng: np.random.Generator, *, now_s: float = 0.0) -> Crossbar:
         """Add an update to the weights: a matrix (rows, cols), plain or Dense, or Outer(x, delta).
 
         The sums are rounded to the nearest code and clip at the largest. Pulsed devices take factors as stochastic
@@ -136,12 +137,13 @@ class Crossbar:
         of_die = die.shape, die.members
         held: Conductances | PulsedStates | None
         if isinstance(self.held, PulsedStates):
-            added = outer(update, *of_die) if isinstance(update, Outer) else dense(update, *of_die)
+            added = checked_outer(update, *of_die) if isinstance(update, Outer) else checked_dense(update, *of_die)
             held, counts = self.held.write(die, added, weight_unit(die, self.scale), key)
             codes = held.codes(die)
             counts = counts if self.counts is None else self.counts.added(counts)
         else:
-            codes, counts = write_digits(die.plan, self.codes, self.scale, dense(update, *of_die), self.counts)
+            delta = checked_dense(update, *of_die)
+            codes, counts = write_digits(die.plan, self.codes, self.scale, delta, self.counts)
             held = self.held and self.held.rewrite(die, stored_digits(die, codes), key, now_s)
         changed = dataclasses.replace(
             self, codes=codes, written_s=now_s, held=held, counts=counts, gain=None, transferred=self._transferred

@@ -1,4 +1,7 @@
-"""Data sets to classify, split once and for all: every study compares on the same samples."""
+"""Data sets to classify, split once and for all: every study compares on the same samples.
+
+Two are shipped; the images are read from the folder that the variable IMCSIM_DATA names.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imcsim.errors import SpecError, did_you_mean
+from imcsim.images import IMAGES, read_images
 from imcsim.rng import child
 
 Floats = NDArray[np.float64]
@@ -42,7 +46,8 @@ class DataSet:
         digest = hashlib.sha256()
         for array in self.arrays:
             digest.update(f"{array.shape}".encode())
-            digest.update(array.astype(array.dtype.newbyteorder("<")).tobytes())
+            # without a copy where the machine's order is that: images take hundreds of megabytes
+            digest.update(np.ascontiguousarray(array, array.dtype.newbyteorder("<")).data)
         return digest.hexdigest()
 
     @functools.cached_property
@@ -62,10 +67,15 @@ class DataSet:
 
 @functools.cache
 def load(name: str) -> DataSet:
-    """The data set called `name`, one of NAMES, from the copy inside the package; its arrays are read-only."""
+    """The data set called `name`, one of NAMES; its arrays are read-only.
+
+    SHIPPED ones lie inside the package. Of the others, DataError where their files are not in $IMCSIM_DATA.
+    """
     if name not in NAMES:
         known = ", ".join(f'"{known}"' for known in NAMES)
         raise SpecError.of("name", f"must be one of {known}", given=f'"{name}"', remedy=did_you_mean(name, NAMES))
+    if name in IMAGES:
+        return _read_only(DataSet(name, *read_images(name), classes=10))
     x, labels = _shipped(name)
     train, test = stratified_split(labels, child(0, "split", name))
     x_train, x_test = _SCALED[name](x[train], x[test])
@@ -119,4 +129,5 @@ _SCALED: dict[str, Callable[[Floats, Floats], tuple[Floats, Floats]]] = {
     "iris": _by_training_range,
     "digits": _by_full_scale_pixel,
 }
-NAMES = tuple(_SCALED)
+SHIPPED = tuple(_SCALED)
+NAMES = (*SHIPPED, *IMAGES)

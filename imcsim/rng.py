@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
+
+Generators = np.random.Generator | Sequence[np.random.Generator]  # one for all members of an ensemble, or one each
+Keys = int | tuple[int, ...]
 
 
 def child(seed: int, *path: str | int) -> np.random.Generator:
@@ -25,3 +30,18 @@ def child(seed: int, *path: str | int) -> np.random.Generator:
 def draw_key(rng: np.random.Generator) -> int:
     """One 64-bit key for the counter-based kernels, drawn from `rng`."""
     return int(rng.integers(0, 2**64, dtype=np.uint64))
+
+
+def draw_keys(rng: Generators) -> Keys:
+    """A key, as `draw_key` gives it; of generators a member, a key a member."""
+    return draw_key(rng) if isinstance(rng, np.random.Generator) else tuple(draw_key(one) for one in rng)
+
+
+def children(keys: Keys, *path: str | int) -> Generators:
+    """The stream `path` under a key; under each key, where there is one a member."""
+    return child(keys, *path) if isinstance(keys, int) else [child(key, *path) for key in keys]
+
+
+def drawn(rng: Generators, draw: Callable[[np.random.Generator], np.ndarray[Any, Any]]) -> np.ndarray[Any, Any]:
+    """What `draw` draws (...): one array, which all members share; of generators a member, (members, ...)."""
+    return draw(rng) if isinstance(rng, np.random.Generator) else np.stack([draw(one) for one in rng])

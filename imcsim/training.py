@@ -5,48 +5,44 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from imcsim.datasets import DataSet
+from imcsim.descent import DescentSpec, transforms_of
 from imcsim.errors import Problem
 from imcsim.kernels.blas import single_threaded_blas
+from imcsim.network.ideal import IdealNetwork
 from imcsim.network.losses import LOSSES
 from imcsim.network.mlp import MLP, gradients, logits
-from imcsim.optimizers import Arrays, Optimizer, adam, heavy_ball, sgd
+from imcsim.network.protocols import LayerUpdate
+from imcsim.rules.rule import in_order
 from imcsim.specs.fields import Spec, limited
+from imcsim.updates import Dense
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainingSpec(Spec):
-    """How a network is trained. `momentum` belongs to optimizer "momentum" alone, where None means 0.9."""
+class TrainingSpec(DescentSpec):
+    """How a study trains: where, by which rule, down which loss, and how it descends."""
 
     where: Literal["digital"] = "digital"
     rule: Literal["backprop"] = "backprop"
     loss: Literal["cross_entropy", "mse"] = "cross_entropy"
-    epochs: int = limited(30, low=1, high=100_000)
-    batch_size: int = limited(32, low=1, high=1_000_000)
-    optimizer: Literal["sgd", "momentum", "adam"] = "adam"
-    learning_rate: float = limited(0.003, low=0.0, high=10.0)
-    momentum: float | None = limited(None, low=0.0, high=1.0)
 
     def problems(self) -> Iterable[Problem]:
-        if self.learning_rate == 0.0:
-            yield Problem(("learning_rate",), "must be greater than 0", given="0.0")
-        if self.momentum is not None and self.optimizer != "momentum":
+        yield from super().problems()
+        if self.rounding is not None and self.where == "digital":
             yield Problem(
-                ("momentum",),
-                f'has no meaning with optimizer = "{self.optimizer}"',
-                given=str(self.momentum),
-                remedy='leave it out, or set optimizer = "momentum"',
+                ("rounding",),
+                f'has no meaning with where = "{self.where}": float weights have no write resolution',
+                given=f'"{self.rounding}"',
+                remedy="leave it out",
             )
-        if self.momentum == 1.0:
-            yield Problem(("momentum",), "must be less than 1", given="1.0", remedy="1 would never forget a gradient")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,16 +75,19 @@ def train(
     Fewer where `stop` tells so. Raises ArithmeticError when the loss stops being a finite number.
     """
     loss = LOSSES[spec.loss]
-    optimizer = optimizer_of(spec)
-    state = optimizer.init((*mlp.weights, *mlp.biases))
+    network = IdealNetwork(mlp, spec.loss)
+    descent = in_order(*transforms_of(spec, math.ceil(len(data.x_train) / spec.batch_size)))
+    state = descent.init(network)
     loss_per_epoch: list[float] = []
     # a diverging network overflows; the check of the loss says so, and says what to do
     with single_threaded_blas(), np.errstate(over="ignore", invalid="ignore"):
         for epoch in range(spec.epochs):
-            for batch in _batches(len(data.x_train), spec.batch_size, rng):
-                dW, db = gradients(mlp, data.x_train[batch], data.y_train[batch], loss)
-                updates, state = optimizer.step(state, (*dW, *db))
-                mlp = _updated(mlp, updates)
+            for batch in batches(len(data.x_train), spec.batch_size, rng):
+                dW, db = gradients(network.mlp, data.x_train[batch], data.y_train[batch], loss)
+                estimate = tuple(LayerUpdate(Dense(w), b) for w, b in zip(dW, db, strict=True))
+                updates, state = descent.apply(estimate, state, network, rng)
+                network = network.write(updates, rng)
+            mlp = network.mlp
             z = logits(mlp, data.x_train)
             loss_per_epoch.append(float(loss.value(z, data.y_train).mean()))
             if not math.isfinite(loss_per_epoch[epoch]):
@@ -109,26 +108,11 @@ def train(
 
 def accuracy(z: Floats, labels: Ints) -> float:
     """The share of samples whose largest output z (batch, classes) is that of their label (batch,)."""
-    return float(np.mean(z.argmax(axis=1) == labels))
+    return float(np.mean(z.argmax(axis=-1) == labels))
 
 
-def _batches(samples: int, batch_size: int, rng: np.random.Generator) -> Iterator[Ints]:
+def batches(samples: int, batch_size: int, rng: np.random.Generator) -> Iterator[Ints]:
     """The row numbers 0 ... samples - 1, each once, in batches in random order; the last may be smaller."""
     order = rng.permutation(samples)
     for start in range(0, samples, batch_size):
         yield order[start : start + batch_size]
-
-
-def _updated(mlp: MLP, updates: Arrays) -> MLP:
-    moved = tuple(array + update for array, update in zip((*mlp.weights, *mlp.biases), updates, strict=True))
-    layers = len(mlp.weights)
-    return MLP(moved[:layers], moved[layers:], mlp.activation)
-
-
-def optimizer_of(spec: TrainingSpec) -> Optimizer[Any]:
-    """The optimizer that `spec` names, with its figures."""
-    if spec.optimizer == "sgd":
-        return sgd(spec.learning_rate)
-    if spec.optimizer == "momentum":
-        return heavy_ball(spec.learning_rate, 0.9 if spec.momentum is None else spec.momentum)
-    return adam(spec.learning_rate)

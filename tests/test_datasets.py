@@ -8,7 +8,7 @@ import sklearn.datasets
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imcsim.datasets import NAMES, load, stratified_split
+from imcsim.datasets import SHIPPED, load, stratified_split
 from imcsim.errors import SpecError
 from imcsim.rng import child
 
@@ -57,7 +57,7 @@ def test_iris_is_the_published_one_scaled_by_the_range_of_the_training_part():
     np.testing.assert_array_equal(data.y_test, published.target[test])
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", SHIPPED)
 def test_features_are_floats_within_0_and_1_and_labels_count_the_classes(name):
     data = load(name)
     for x, labels in ((data.x_train, data.y_train), (data.x_test, data.y_test)):
@@ -69,7 +69,7 @@ def test_features_are_floats_within_0_and_1_and_labels_count_the_classes(name):
     assert data.classes == len(PUBLISHED[name]().target_names)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", SHIPPED)
 def test_a_loaded_data_set_cannot_be_changed(name):
     data = load(name)
     assert load(name) is data
@@ -81,7 +81,7 @@ def rows(*parts):
     return sorted_rows(np.concatenate([x for x, _ in parts]), np.concatenate([labels for _, labels in parts]))
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", SHIPPED)
 def test_for_tuning_the_training_part_is_split_again_and_no_test_sample_is_in_it(name):
     data = load(name)
     tuning = data.for_tuning
@@ -113,7 +113,7 @@ SHA256 = {
 }
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", SHIPPED)
 def test_the_hash_is_the_one_that_earlier_results_carry(name):
     assert load(name).sha256 == SHA256[name]
 
@@ -132,5 +132,8 @@ def test_the_hash_changes_with_any_value_and_with_the_shape_but_not_with_the_lay
 
 
 def test_a_misspelt_name_is_told_the_right_one():
-    with pytest.raises(SpecError, match=r'name = "digit": must be one of "iris", "digits"; did you mean "digits"\?'):
+    with pytest.raises(
+        SpecError,
+        match=r'name = "digit": must be one of "iris", "digits", "mnist", "fashion_mnist"; did you mean "digits"\?',
+    ):
         load("digit")

@@ -15,10 +15,10 @@ PACKAGE = Path(imcsim.__file__).parent
 
 # From left to right: a part may import those of the lines above its own, and no part of its own line.
 ORDER = [
-    {"errors", "rng", "version"},
-    {"specs", "kernels"},
-    {"cells", "converters", "mapping", "tiling", "wires", "updates"},
-    {"products", "floorplan", "device_curves"},
+    {"errors", "rng", "version", "updates"},
+    {"specs", "kernels", "idx"},
+    {"cells", "converters", "mapping", "tiling", "wires", "images"},
+    {"products", "floorplan", "device_curves", "accepted"},
     {"reads", "wear"},
     {"transferred"},
     {"solved"},
@@ -31,8 +31,10 @@ ORDER = [
     {"manufacturing"},
     {"budget", "compound"},
     {"network"},
-    {"optimizers", "datasets"},
+    {"rules", "datasets"},
+    {"descent"},
     {"training"},
+    {"learning"},
     {"study"},
     {"experiment"},
     {"x_axis"},

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imcsim.rng import child, draw_key
+from imcsim.rng import child, children, draw_key, draw_keys, drawn
 
 ADDRESSES = st.lists(st.integers() | st.text(max_size=5), max_size=4).map(tuple)
 
@@ -117,3 +117,14 @@ def test_two_keys_from_one_generator_differ_and_the_same_generator_draws_the_sam
     first, second = draw_key(rng), draw_key(rng)
     assert first != second
     assert draw_key(child(0, "keys")) == first
+
+
+def test_each_member_of_an_ensemble_has_the_keys_streams_and_numbers_that_it_has_alone():
+    def numbers(rng):
+        return drawn(children(draw_keys(rng), "stream", 3), lambda one: one.normal(size=(2, 5)))
+
+    together = numbers([child(seed, "member") for seed in range(3)])
+    assert together.shape == (3, 2, 5)
+    for seed in range(3):
+        np.testing.assert_array_equal(together[seed], numbers(child(seed, "member")))
+    assert len(np.unique(together)) == together.size

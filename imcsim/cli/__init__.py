@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from imcsim.cli import chips, results, studies
+from imcsim.cli import chips, results, rules, studies
 from imcsim.cli.codes import BAD_DATA, DONE, INTERRUPTED, WRONG_USAGE
 from imcsim.cli.doctor import doctor
 from imcsim.errors import CapabilityError, DataError, SpecError, StorageError
@@ -97,6 +97,11 @@ def _parser() -> argparse.ArgumentParser:
     devices.add_argument("--toml", action="store_true", help="print the model's file, to start one of your own from")
     devices.add_argument("--plot", action="store_true", help="draw the device: writes, levels, drift, read noise")
     devices.add_argument("--out", type=Path, metavar="FIGURE", help="with --plot: a .png, .svg or .pdf file (NAME.png)")
+
+    of_rules = _command(
+        commands, "rules", rules.rules, "list the learning rules, or tell of one what it needs and costs"
+    )
+    of_rules.add_argument("name", nargs="?", metavar="NAME", help="a name from the list")
 
     _command(commands, "doctor", doctor, "print versions, threads and cache folder, and run a self-test")
     return parser

@@ -1,4 +1,4 @@
-"""Losses of a classifier, one value a sample: the outputs z (batch, classes) against the labels (batch,)."""
+"""Losses of a classifier, one value a sample: the outputs z (..., classes) against the labels (...)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ Ints = NDArray[np.int64]
 
 
 class Loss(NamedTuple):
-    """value(z, labels) -> (batch,), the loss of each sample; gradient(z, labels) -> (batch, classes), its d/dz."""
+    """value(z, labels) -> (...), the loss of each sample; gradient(z, labels) -> (..., classes), its d/dz.
+
+    Outputs may be of an ensemble, (members, samples, classes), and their labels (samples,) or (members, samples).
+    """
 
     value: Callable[[Floats, Ints], Floats]
     gradient: Callable[[Floats, Ints], Floats]
@@ -22,37 +25,38 @@ class Loss(NamedTuple):
 def _cross_entropy(z: Floats, labels: Ints) -> Floats:
     """-log softmax(z)[label]."""
     shifted = _shifted(z)
-    picked = shifted[np.arange(len(labels)), labels]
-    values: Floats = np.log(np.exp(shifted).sum(axis=1)) - picked
+    places = np.broadcast_to(labels, shifted.shape[:-1])[..., np.newaxis]
+    picked = np.take_along_axis(shifted, places, axis=-1)[..., 0]
+    values: Floats = np.log(np.exp(shifted).sum(axis=-1)) - picked
     return values
 
 
 def _cross_entropy_gradient(z: Floats, labels: Ints) -> Floats:
     """softmax(z) - one_hot(label)."""
     exponentials = np.exp(_shifted(z))
-    softmax: Floats = exponentials / exponentials.sum(axis=1, keepdims=True)
-    return softmax - _one_hot(labels, z.shape[1])
+    softmax: Floats = exponentials / exponentials.sum(axis=-1, keepdims=True)
+    return softmax - _one_hot(labels, z.shape[-1])
 
 
 def _squared_error(z: Floats, labels: Ints) -> Floats:
     """1/2 sum over classes of (z - one_hot(label))^2; the factor is 1/2 and not 1/classes: the mean is the batch's."""
-    values: Floats = 0.5 * np.square(z - _one_hot(labels, z.shape[1])).sum(axis=1)
+    values: Floats = 0.5 * np.square(z - _one_hot(labels, z.shape[-1])).sum(axis=-1)
     return values
 
 
 def _squared_error_gradient(z: Floats, labels: Ints) -> Floats:
     """The difference z - one_hot(label)."""
-    return z - _one_hot(labels, z.shape[1])
+    return z - _one_hot(labels, z.shape[-1])
 
 
 def _shifted(z: Floats) -> Floats:
     """The outputs less the largest of their row: softmax stays the same, and exp cannot overflow."""
-    shifted: Floats = z - z.max(axis=1, keepdims=True)
+    shifted: Floats = z - z.max(axis=-1, keepdims=True)
     return shifted
 
 
 def _one_hot(labels: Ints, classes: int) -> Floats:
-    """Labels (batch,) -> (batch, classes), 1 at the label and 0 elsewhere."""
+    """Labels (...) -> (..., classes), 1 at the label and 0 elsewhere."""
     return np.eye(classes)[labels]
 
 

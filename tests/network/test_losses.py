@@ -18,6 +18,16 @@ def test_the_gradient_is_the_slope_of_the_value(name):
     np.testing.assert_allclose(loss.gradient(z, labels), slope, atol=1e-8)
 
 
+@pytest.mark.parametrize("name", LOSSES)
+def test_the_members_of_an_ensemble_have_the_loss_that_each_has_alone(name):
+    loss, rng = LOSSES[name], child(0, "members")
+    z, own, shared = rng.normal(size=(3, 7, 4)), rng.integers(0, 4, (3, 7)), rng.integers(0, 4, 7)
+    for member in range(3):
+        for function in loss:
+            np.testing.assert_array_equal(function(z, own)[member], function(z[member], own[member]))
+            np.testing.assert_array_equal(function(z, shared)[member], function(z[member], shared))
+
+
 def test_cross_entropy_of_equal_outputs_is_the_logarithm_of_the_number_of_classes():
     np.testing.assert_allclose(cross_entropy.value(np.full((3, 10), 7.0), np.array([0, 4, 9])), np.log(10))
 

@@ -9,8 +9,10 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from imcsim.descent import CosineSchedule, InverseTimeSchedule, StepSchedule
 from imcsim.errors import SpecError
 from imcsim.network.mlp import NetworkSpec
+from imcsim.network.noisy import InjectionSpec
 from imcsim.specs.adc import IdealADC, UniformADC
 from imcsim.specs.array import MOST_ROWS, ArraySpec
 from imcsim.specs.cells import SramCapacitorCell, SramCell, SramCurrentCell, SramDischargeCell, TransistorCell
@@ -29,6 +31,7 @@ from imcsim.specs.codec import (
 from imcsim.specs.dac import BitSerialDAC, IdealDAC, OneShotDAC
 from imcsim.specs.fields import fields_of
 from imcsim.specs.library import device_names, load
+from imcsim.specs.loss_adc import LossADC
 from imcsim.specs.transpose import TransposeRead
 from imcsim.training import TrainingSpec
 
@@ -174,10 +177,15 @@ def array_specs(draw):
     return ArraySpec(**values)
 
 
+SCHEDULES = st.none() | specs(StepSchedule) | specs(CosineSchedule) | specs(InverseTimeSchedule)
+
+
 @st.composite
 def training_specs(draw):
-    values = {field.name: draw(values_of(field)) for field in fields_of(TrainingSpec)}
+    made = {"schedule": SCHEDULES, "rounding": st.none()}  # float weights have no resolution to round to
+    values = {field.name: draw(made.get(field.name, values_of(field))) for field in fields_of(TrainingSpec)}
     values["learning_rate"] = draw(st.floats(0, 10, exclude_min=True))
+    values["clip_norm"] = draw(st.none() | st.floats(0, 1e9, exclude_min=True))
     with_momentum = values["optimizer"] == "momentum"
     values["momentum"] = draw(st.none() | st.floats(0, 1, exclude_max=True)) if with_momentum else None
     return TrainingSpec(**values)
@@ -210,7 +218,11 @@ def chips(draw):
     return ChipSpec(cell=cell, array=array, dac=dac, adc=draw(ADCS), transpose=read)
 
 
-ANY_SPEC = st.one_of(CELLS, DACS, ADCS, array_specs(), specs(NetworkSpec), training_specs(), chips())
+LOSS_ADCS = specs(LossADC, bits=st.integers(1, 24), full_scale=st.floats(0, 1e6, exclude_min=True))
+ANY_SPEC = st.one_of(
+    *(CELLS, DACS, ADCS, array_specs(), specs(NetworkSpec), training_specs(), chips()),
+    *(specs(InjectionSpec), LOSS_ADCS),
+)
 
 
 def built(cls, table, path=()):

@@ -12,8 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from imcsim.descent import CosineSchedule, DescentSpec, InverseTimeSchedule, StepSchedule
 from imcsim.errors import Problem, SpecError
 from imcsim.network.mlp import NetworkSpec
+from imcsim.network.noisy import InjectionSpec
 from imcsim.specs.adc import ADC, IdealADC, UniformADC
 from imcsim.specs.array import ArraySpec
 from imcsim.specs.cells import SramCapacitorCell, SramCell, SramCurrentCell, SramDischargeCell
@@ -21,6 +23,7 @@ from imcsim.specs.chip import ChipSpec
 from imcsim.specs.dac import BitSerialDAC, OneShotDAC
 from imcsim.specs.fields import Spec, fields_of, kind_of, limited
 from imcsim.specs.library import load
+from imcsim.specs.loss_adc import LossADC
 from imcsim.training import TrainingSpec
 
 HUGE = 10**400  # larger than any float
@@ -67,6 +70,7 @@ ALL_SPECS = (
     SramDischargeCell,
     TrainingSpec,
     UniformADC,
+    *(CosineSchedule, DescentSpec, InjectionSpec, InverseTimeSchedule, LossADC, StepSchedule),
 )
 
 

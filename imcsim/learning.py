@@ -1,0 +1,241 @@
+"""Learning on a network: a rule estimates, transforms make updates of it, writes apply them; epoch by epoch.
+
+    learned = learn(network, hardware_in_the_loop(), data, DescentSpec(epochs=10), rng)
+
+Several dies may share the work: each batch is split over them, their estimates are summed, and the same update is
+written to all. A run is a `Course`: `learn` begins one and goes through its epochs, and whoever keeps it can go on.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import reduce
+from typing import Any
+
+import numpy as np
+
+from imcsim.datasets import DataSet
+from imcsim.descent import DescentSpec, transforms_of
+from imcsim.errors import CapabilityError, Problem, SpecError
+from imcsim.kernels.blas import single_threaded_blas
+from imcsim.network.protocols import Counts, LayerUpdate, Network, Updates
+from imcsim.rng import child, draw_key
+from imcsim.rules.rule import Batch, LearningRule, Transform, in_order
+from imcsim.training import StopSpec, accuracy, batches
+from imcsim.updates import finite, weighted_sum
+
+Array = np.ndarray[Any, Any]
+
+READ_TOGETHER = 10_000  # samples of a pass that assesses a network: bounds the memory of large data sets
+
+
+@dataclass(frozen=True, eq=False)
+class History:
+    """After each epoch (epochs,): loss and accuracy of the training samples as the network reads them, counts so far.
+
+    Of several dies, loss and accuracy are their mean, and counts their sum. Assessing is not counted: it is not asked
+    for by learning.
+    """
+
+    loss: tuple[float, ...] = ()
+    accuracy: tuple[float, ...] = ()
+    counts: tuple[Counts, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Course:
+    """A run of learning between two epochs: all that it goes on from.
+
+    `key` addresses its streams; `asked` is what the rule asked for so far, `passes_in_turn` the forward passes of the
+    busiest die, which the others wait for; `diverged_at` the epoch, from 1, that met what is not a finite number.
+    """
+
+    key: int
+    networks: tuple[Any, ...]
+    states: tuple[Any, ...]
+    descent: Any
+    written_before: Counts
+    asked: Counts
+    passes_in_turn: int = 0
+    history: History = field(default_factory=History)
+    diverged_at: int | None = None
+
+    @property
+    def counts(self) -> Counts:
+        """What was read, and what was written to all dies."""
+        return self.asked.plus(_written(self.networks).less(self.written_before))
+
+
+@dataclass(frozen=True, eq=False)
+class Learned:
+    """What learning gave: the network of each die, the history, the whole counts, and the accuracy on the test samples.
+
+    `counts.forward_passes` / `passes_in_turn` is how many times faster several dies were. `diverged_at` is the epoch,
+    from 1, in which learning diverged, None where it did not; `stopped` says whether it was given up as hopeless.
+    """
+
+    networks: tuple[Any, ...]
+    history: History
+    counts: Counts
+    accuracy_test: float
+    passes_in_turn: int
+    diverged_at: int | None
+    stopped: bool
+
+    @property
+    def network(self) -> Any:
+        """The network of the first die."""
+        return self.networks[0]
+
+
+def learn(
+    network: Network | Sequence[Network],
+    rule: LearningRule,
+    data: DataSet,
+    spec: DescentSpec,
+    rng: np.random.Generator,
+    stop: StopSpec | None = None,
+) -> Learned:
+    """`network`, or dies that were written alike, after `spec.epochs` epochs of the rule, with `spec` behind it.
+
+    Fewer where `stop` tells so, or where it diverges: then with the weights before the step that is not finite. The
+    batches depend on `rng` alone, so that rules that start from the same stream share them.
+    """
+    course, stopped = begin(network, rule, data, spec, rng), False
+    while not (stopped or course.diverged_at or len(course.history.loss) == spec.epochs):
+        course = one_epoch(course, rule, data, spec)
+        done = len(course.history.loss)
+        if stop and not course.diverged_at and done == stop.after_epochs < spec.epochs:
+            stopped = course.history.accuracy[-1] < stop.accuracy_below
+    _, share = _assessed(course, data.x_test, data.y_test, "test")
+    return Learned(
+        course.networks,
+        course.history,
+        course.counts,
+        accuracy_test=share,
+        passes_in_turn=course.passes_in_turn,
+        diverged_at=course.diverged_at,
+        stopped=stopped,
+    )
+
+
+def begin(
+    network: Network | Sequence[Network], rule: LearningRule, data: DataSet, spec: DescentSpec, rng: np.random.Generator
+) -> Course:
+    """A run ahead of its first epoch; raises SpecError for dies that do not fit, CapabilityError where one lacks what
+    the rule needs.
+    """
+    networks: tuple[Any, ...] = tuple(network) if isinstance(network, Sequence) else (network,)
+    if found := list(_problems(networks, data, spec)):
+        raise SpecError(found)
+    key = draw_key(rng)
+    # the same stream for each die: what a rule draws once, such as feedback matrices, all of them share
+    states = tuple(rule.init(die, child(key, "rule")) for die in networks)
+    return Course(key, networks, states, _descent(data, spec).init(networks[0]), _written(networks), Counts())
+
+
+def one_epoch(course: Course, rule: LearningRule, data: DataSet, spec: DescentSpec) -> Course:
+    """The run after another epoch, with `rule`, `data` and `spec` as it began."""
+    key, epoch = course.key, len(course.history.loss)
+    descent = _descent(data, spec)
+    order = child(key, "order", epoch)
+    # what diverges overflows first; it is looked for, and told
+    with single_threaded_blas(), np.errstate(over="ignore", invalid="ignore"):
+        for number, rows in enumerate(batches(len(data.x_train), spec.batch_size, order)):
+            course, estimate = _estimated(course, rule, data, rows, (epoch, number))
+            transforming = child(key, "descent", epoch, number)
+            updates, state = descent.apply(estimate, course.descent, course.networks[0], transforming)
+            if not all(finite(update.weights) and np.isfinite(update.biases).all() for update in updates):
+                return dataclasses.replace(course, diverged_at=epoch + 1)
+            networks = tuple(
+                die.write(updates, child(key, "write", epoch, number, k)) for k, die in enumerate(course.networks)
+            )
+            course = dataclasses.replace(course, networks=networks, descent=state)
+        loss, share = _assessed(course, data.x_train, data.y_train, "training")
+    so_far = course.history
+    history = History((*so_far.loss, loss), (*so_far.accuracy, share), (*so_far.counts, course.counts))
+    diverged_at = None if math.isfinite(loss) else epoch + 1
+    return dataclasses.replace(course, history=history, diverged_at=diverged_at)
+
+
+def _estimated(
+    course: Course, rule: LearningRule, data: DataSet, rows: Array, place: tuple[int, int]
+) -> tuple[Course, Updates]:
+    """The estimate of a batch: of each die from its part of it, weighted with the samples that it saw."""
+    estimates, shares, states, asked, in_turn = [], [], [], course.asked, 0
+    for k, part in enumerate(np.array_split(rows, len(course.networks))):
+        if not len(part):  # the last batch of an epoch may be smaller than the number of dies
+            states.append(course.states[k])
+            continue
+        batch = Batch(data.x_train[part], data.y_train[part])
+        estimate, state, info = rule.step(
+            course.networks[k], course.states[k], batch, child(course.key, "step", *place, k)
+        )
+        estimates.append(estimate)
+        shares.append(len(part) / len(rows))
+        states.append(state)
+        asked, in_turn = asked.plus(info.counts), max(in_turn, info.counts.forward_passes)
+    whole = tuple(
+        LayerUpdate(
+            weighted_sum([one.weights for one in layer], shares),
+            sum(share * one.biases for share, one in zip(shares, layer, strict=True)),
+        )
+        for layer in zip(*estimates, strict=True)
+    )
+    passes = course.passes_in_turn + in_turn
+    return dataclasses.replace(course, states=tuple(states), asked=asked, passes_in_turn=passes), whole
+
+
+def _assessed(course: Course, x: Array, labels: Array, part: str) -> tuple[float, float]:
+    """The mean loss and the accuracy of samples as the dies read them, NaN where what they give is no number."""
+    losses, shares = [], []
+    with single_threaded_blas(), np.errstate(over="ignore", invalid="ignore"):
+        for k, die in enumerate(course.networks):
+            for start in range(0, len(x), READ_TOGETHER):
+                stop = min(start + READ_TOGETHER, len(x))
+                stream = course.key, "assess", part, len(course.history.loss), k, start
+                reads = die.forward(x[start:stop], child(*stream, "read"))
+                loss = float(die.loss(reads, labels[start:stop], child(*stream, "loss")).mean())
+                # a loss ADC clips what overflows
+                losses.append((stop - start) * (loss if np.isfinite(reads.z[-1]).all() else math.nan))
+                shares.append((stop - start) * accuracy(reads.z[-1], labels[start:stop]))
+    read = len(x) * len(course.networks)
+    return sum(losses) / read, sum(shares) / read
+
+
+def _descent(data: DataSet, spec: DescentSpec) -> Transform:
+    return in_order(*transforms_of(spec, math.ceil(len(data.x_train) / spec.batch_size)))
+
+
+def _written(networks: Sequence[Any]) -> Counts:
+    so_far: list[Counts] = [die.counts() for die in networks]
+    return reduce(Counts.plus, so_far)
+
+
+def _problems(networks: Sequence[Any], data: DataSet, spec: DescentSpec) -> Iterator[Problem]:
+    if not networks:
+        yield Problem(("network",), "must be a network, or dies of one; none is given")
+        return
+    inputs, outputs = networks[0].shapes[0][0], networks[0].shapes[-1][1]
+    if inputs != data.x_train.shape[1] or outputs < data.classes:
+        needed = f"must have {data.x_train.shape[1]} inputs and {data.classes} outputs or more, as {data.name} does"
+        yield Problem(("network",), needed, given=f"{inputs} inputs and {outputs} outputs")
+    if len(networks) > spec.batch_size:
+        allowed = f"must be at most batch_size = {spec.batch_size}: a die without a sample would idle"
+        yield Problem(("network",), allowed, given=f"{len(networks)} dies")
+    if not all(_alike(networks[0], die) for die in networks[1:]):
+        yield Problem(("network",), "must be dies that hold the same written weights", remedy="program them alike")
+
+
+def _alike(one: Any, other: Any) -> bool:
+    """Whether two dies have been written the same, as far as their controllers know."""
+    if one.shapes != other.shapes:
+        return False
+    try:
+        pairs = list(zip(one.written, other.written, strict=True))
+    except (AttributeError, CapabilityError):
+        return True
+    return all(np.array_equal(first, second) for first, second in pairs)

@@ -1,0 +1,109 @@
+"""The ideal chip: continuous weights, float64, no converters and no noise; what rules and gradients are checked on."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from imcsim.network.activations import ACTIVATIONS
+from imcsim.network.losses import LOSSES
+from imcsim.network.mlp import MLP
+from imcsim.network.protocols import Counts, Reads, Updates
+from imcsim.rng import Generators
+from imcsim.updates import dense
+
+Array = np.ndarray[Any, Any]
+
+
+class IdealCrossbar(NamedTuple):
+    """An auxiliary matrix (..., rows, cols) on a crossbar of the ideal chip."""
+
+    matrix: Array
+
+    def mvm(self, x: Array, rng: Generators, *, now_s: float = 0.0) -> Array:
+        del rng, now_s
+        return np.asarray(x @ self.matrix)
+
+    def cost(self, samples: int) -> Counts:
+        return Counts(array_reads=samples)
+
+
+@dataclass(frozen=True, eq=False)
+class IdealNetwork:
+    """A perceptron as a chip without any error: it can be read forward and backward, and knows what was written.
+
+    A weight is a cell; `rewritten` is how many weights have changed their value since the network was made. Its weights
+    (members, inputs, outputs) and biases (members, outputs) may be an ensemble's: then samples are (samples, inputs),
+    the same to all, or (members, samples, inputs), and reads are (members, samples, units).
+    """
+
+    mlp: MLP
+    loss_name: str
+    rewritten: int = 0
+
+    @property
+    def shapes(self) -> tuple[tuple[int, int], ...]:
+        return tuple((w.shape[-2], w.shape[-1]) for w in self.mlp.weights)
+
+    @property
+    def activation(self) -> str:
+        return self.mlp.activation
+
+    @property
+    def written(self) -> tuple[Array, ...]:
+        return self.mlp.weights
+
+    @property
+    def biases(self) -> tuple[Array, ...]:
+        return self.mlp.biases
+
+    def forward(
+        self, x: Array, rng: Generators, *, nodes: tuple[Array | None, ...] | None = None, now_s: float = 0.0
+    ) -> Reads:
+        del rng, now_s  # nothing is drawn, and nothing drifts
+        function, last = ACTIVATIONS[self.activation].function, len(self.mlp.weights) - 1
+        a_in, sums, a_out = [], [], []
+        for layer, (weights, biases) in enumerate(zip(self.mlp.weights, self.mlp.biases, strict=True)):
+            z = x @ weights + biases[..., np.newaxis, :]
+            if nodes is not None and (perturbation := nodes[layer]) is not None:
+                z = z + perturbation
+            a_in.append(x)
+            sums.append(z)
+            x = z if layer == last else function(z)
+            a_out.append(x)
+        return Reads(tuple(a_in), tuple(sums), tuple(a_out))
+
+    def loss(self, reads: Reads, target: Array, rng: Generators) -> Array:
+        del rng
+        return np.asarray(LOSSES[self.loss_name].value(reads.z[-1], target))
+
+    def loss_gradient(self, reads: Reads, target: Array) -> Array:
+        return np.asarray(LOSSES[self.loss_name].gradient(reads.z[-1], target))
+
+    def backward(self, layer: int, error: Array, rng: Generators, *, now_s: float = 0.0) -> Array:
+        del rng, now_s
+        return np.asarray(error @ np.swapaxes(self.mlp.weights[layer], -1, -2))
+
+    def auxiliary(self, name: str, matrix: Array, rng: Generators) -> IdealCrossbar:
+        del name, rng
+        return IdealCrossbar(matrix)
+
+    def write(self, updates: Updates, rng: Generators, *, now_s: float = 0.0) -> IdealNetwork:
+        del rng, now_s
+        weights = tuple(w + dense(u.weights) for w, u in zip(self.mlp.weights, updates, strict=True))
+        biases = tuple(b + u.biases for b, u in zip(self.mlp.biases, updates, strict=True))
+        changed = sum(int(np.count_nonzero(new != old)) for new, old in zip(weights, self.mlp.weights, strict=True))
+        return dataclasses.replace(self, mlp=MLP(weights, biases, self.activation), rewritten=self.rewritten + changed)
+
+    def counts(self) -> Counts:
+        return Counts(cell_writes=self.rewritten, word_writes=self.rewritten)
+
+    def cost(self, samples: int) -> Counts:
+        return Counts(forward_passes=samples, array_reads=samples * len(self.shapes))
+
+    def backward_cost(self, layer: int, samples: int) -> Counts:
+        del layer
+        return Counts(backward_reads=samples, array_reads=samples)

@@ -1,0 +1,134 @@
+"""What a network is to a learning rule: reads, losses and writes; never the cells."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, Protocol, Self
+
+import numpy as np
+
+from imcsim.rng import Generators
+from imcsim.updates import Update
+
+Array = np.ndarray[Any, Any]
+
+
+class Reads(NamedTuple):
+    """What a pass of samples showed, a layer each: inputs, sums (bias included) and outputs, (..., samples, units)."""
+
+    a_in: tuple[Array, ...]
+    z: tuple[Array, ...]
+    a_out: tuple[Array, ...]
+
+
+class LayerUpdate(NamedTuple):
+    """What is added to the weights (inputs, outputs) of a layer, and to its biases (outputs,)."""
+
+    weights: Update
+    biases: Array
+
+
+Updates = tuple[LayerUpdate, ...]
+
+
+class Counts(NamedTuple):
+    """What learning asked of a chip, on which comparisons rest.
+
+    A forward pass is one sample through the whole network, a backward read one sample through a transposed layer; an
+    array read is tile x slice x cycle x sample; a conversion is one ADC output. A cell write is a cell whose target
+    changed, a word write a weight whose code changed. Random numbers are those that the rule drew.
+    """
+
+    forward_passes: int = 0
+    backward_reads: int = 0
+    array_reads: int = 0
+    conversions: int = 0
+    cell_writes: int = 0
+    word_writes: int = 0
+    random_numbers: int = 0
+
+    def plus(self, other: Counts) -> Counts:
+        """The sum of two."""
+        return Counts(*(a + b for a, b in zip(self, other, strict=True)))
+
+    def less(self, other: Counts) -> Counts:
+        """What came since `other`."""
+        return Counts(*(a - b for a, b in zip(self, other, strict=True)))
+
+
+class Network(Protocol):
+    """A network that can be read and written.
+
+    It may be an ensemble: then arrays have its members ahead, (members, samples, units), counts are those of one
+    member, and `rng` may be a sequence of generators, one a member, so that each has the bits it has alone.
+    """
+
+    @property
+    def shapes(self) -> tuple[tuple[int, int], ...]:
+        """(inputs, outputs) of every layer."""
+
+    @property
+    def activation(self) -> str:
+        """Of the hidden layers: a name of ACTIVATIONS."""
+
+    def forward(
+        self, x: Array, rng: Generators, *, nodes: tuple[Array | None, ...] | None = None, now_s: float = 0.0
+    ) -> Reads:
+        """Run x (samples, inputs) through the network; `nodes` is added to the sums of each layer, None: nothing."""
+
+    def loss(self, reads: Reads, target: Array, rng: Generators) -> Array:
+        """The loss of each sample, (samples,), or of their mean, (1,), as the loss ADC reads it."""
+
+    def loss_gradient(self, reads: Reads, target: Array) -> Array:
+        """dL/dz of the last layer's sums as they were read, (samples, outputs): digital."""
+
+    def write(self, updates: Updates, rng: Generators, *, now_s: float = 0.0) -> Self:
+        """The network after the update, as far as its write path lets it through."""
+
+    def counts(self) -> Counts:
+        """What has been written since the network was programmed."""
+
+    def cost(self, samples: int) -> Counts:
+        """What a forward pass of so many samples asks for."""
+
+
+class TransposeReadable(Network, Protocol):
+    """A network whose layers can be read backward."""
+
+    def backward(self, layer: int, error: Array, rng: Generators, *, now_s: float = 0.0) -> Array:
+        """W^T e through the cells: error (samples, outputs of the layer) -> (samples, inputs of the layer)."""
+
+    def backward_cost(self, layer: int, samples: int) -> Counts:
+        """What a backward read of so many samples asks for."""
+
+
+class WrittenWeights(Network, Protocol):
+    """A network whose controller knows what it last wrote."""
+
+    @property
+    def written(self) -> tuple[Array, ...]:
+        """The weights (inputs, outputs) of every layer as last written, not as the cells hold them."""
+
+    @property
+    def biases(self) -> tuple[Array, ...]:
+        """The biases (outputs,) of every layer: digital."""
+
+    @property
+    def loss_name(self) -> str:
+        """What the loss is: a name of LOSSES."""
+
+
+class Auxiliary(Protocol):
+    """A matrix (rows, cols) on a crossbar of its own, beside those of the layers."""
+
+    def mvm(self, x: Array, rng: Generators, *, now_s: float = 0.0) -> Array:
+        """Read the array: x (samples, rows) -> (samples, cols)."""
+
+    def cost(self, samples: int) -> Counts:
+        """What a read of so many samples asks for."""
+
+
+class AuxiliaryCrossbars(Network, Protocol):
+    """A network that has room for matrices beside its layers."""
+
+    def auxiliary(self, name: str, matrix: Array, rng: Generators) -> Auxiliary:
+        """A crossbar called `name`, manufactured with the die and programmed with `matrix` (rows, cols)."""

@@ -1,0 +1,181 @@
+"""Direct feedback: the error of the outputs, or the target alone, goes straight to every hidden layer.
+
+delta_l = (B_l s) f' with a matrix B_l (n_L, n_l) and the source s: the error e (DFA), its sign, or minus the target
+(DRTP). A sparse B_l has a few connections a hidden neuron (SDFA), or one (SSDFA).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from imcsim.errors import SpecError
+from imcsim.network.protocols import Counts
+from imcsim.rng import Generators
+from imcsim.rules.entry import RuleEntry
+from imcsim.rules.feedback import Errors, Feedback, feedback_rule
+from imcsim.rules.matrices import Draw, FixedMatrices, Limit, MatrixSpec, fixed_matrices, uniform
+from imcsim.rules.rule import LearningRule
+from imcsim.specs.fields import limited
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DirectSpec(MatrixSpec):
+    """Entries are uniform within +- scale times `limit`, as rules.matrices.uniform_limit says."""
+
+    limit: Limit = "fan_out"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TargetSpec(MatrixSpec):
+    """As DirectSpec; DRTP's code draws kaiming-uniform."""
+
+    limit: Limit = "kaiming"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SparseSpec(MatrixSpec):
+    """Every hidden neuron receives the errors of so many outputs, chosen at random; not more than there are classes."""
+
+    connections: int = limited(2, low=1, high=100_000)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SingleSpec(MatrixSpec):
+    """Every hidden neuron receives the error of one output, chosen at random."""
+
+
+_DIRECT, _TARGET, _SPARSE, _SINGLE = DirectSpec(), TargetSpec(), SparseSpec(), SingleSpec()
+
+
+def direct_feedback_alignment(spec: DirectSpec = _DIRECT) -> LearningRule:
+    """DFA: the source is the error e."""
+    return _direct(uniform(spec, spec.limit), lambda errors: errors.error, spec, "direct feedback alignment")
+
+
+def sign_direct_feedback_alignment(spec: DirectSpec = _DIRECT) -> LearningRule:
+    """Sign-only DFA: the source is sign(e), one bit and a zero an output."""
+    return _direct(
+        uniform(spec, spec.limit), lambda errors: np.sign(errors.error), spec, "sign-only direct feedback alignment"
+    )
+
+
+def direct_random_target_projection(spec: TargetSpec = _TARGET) -> LearningRule:
+    """DRTP: the source is -y*, the target one-hot; hidden layers wait for no error, the last has its own."""
+    return _direct(uniform(spec, spec.limit), _negative_target, spec, "direct random target projection")
+
+
+def sparse_direct_feedback_alignment(spec: SparseSpec = _SPARSE) -> LearningRule:
+    """SDFA: DFA through matrices of `connections` entries a hidden neuron."""
+    return _sparse(spec.connections, spec)
+
+
+def single_sparse_direct_feedback_alignment(spec: SingleSpec = _SINGLE) -> LearningRule:
+    """SSDFA: DFA through matrices of one entry a hidden neuron."""
+    return _sparse(1, spec)
+
+
+def _direct(
+    draw: Draw, source: Callable[[Errors], Array], spec: MatrixSpec, rule: str, connections: int | None = None
+) -> LearningRule:
+    """Direct feedback of `source` through matrices (n_L, n_l) as `draw` draws them."""
+
+    def init(network: Any, rng: Generators) -> FixedMatrices:
+        classes = network.shapes[-1][1]
+        if connections is not None and connections > classes:
+            raise SpecError.of(
+                "connections",
+                f"the network has {classes} outputs, and a hidden neuron can receive the error of each once",
+                given=str(connections),
+                remedy=f"give {classes} or less",
+            )
+        shapes = [(classes, units) for units, _ in network.shapes[1:]]
+        return fixed_matrices(network, shapes, draw, spec, rng, rule)
+
+    def send(network: Any, state: FixedMatrices, errors: Errors, rng: Generators) -> tuple[Array, Counts]:
+        del network
+        matrix = state[errors.layer - 1]
+        return matrix.mvm(source(errors), rng), matrix.cost(errors.error.shape[-2])
+
+    def stored(network: Any) -> int:
+        each = network.shapes[-1][1] if connections is None else connections
+        return sum(units * each for units, _ in network.shapes[1:])
+
+    return feedback_rule(Feedback(init, send, stored))
+
+
+def _sparse(connections: int, spec: MatrixSpec) -> LearningRule:
+    def draw(classes: int, units: int, rng: np.random.Generator) -> Array:
+        # U(+-1 / sqrt(fan)), fan = n_h / sqrt(n_L k) (Crafton's code of SSDFA); for k = n_L, too: the scale has no jump
+        bound = spec.scale * math.sqrt(math.sqrt(classes * connections) / units)
+        values = rng.uniform(-bound, bound, (classes, units))
+        place = rng.permuted(np.tile(np.arange(classes)[:, np.newaxis], (1, units)), axis=0)
+        return np.where(place < connections, values, 0.0)
+
+    return _direct(draw, lambda errors: errors.error, spec, "sparse direct feedback alignment", connections=connections)
+
+
+def _negative_target(errors: Errors) -> Array:
+    return -np.eye(errors.error.shape[-1])[errors.labels]
+
+
+_ERROR_READS = "; (L - 1) B reads of the feedback matrices, which hold "
+_NEEDS = 'forward reads; with feedback_on = "chip" an auxiliary crossbar for every hidden layer'
+ENTRIES = (
+    RuleEntry(
+        name="dfa",
+        summary="direct feedback alignment: the output error goes to each hidden layer through a fixed random matrix",
+        options=DirectSpec,
+        build=direct_feedback_alignment,
+        unbiased=False,
+        needs=_NEEDS,
+        cost="B forward passes" + _ERROR_READS + "n_L (n_1 + ... + n_(L-1))",
+        source="Nokland 2016 (unverified); initial values: his code; learning_rules.md, section 6",
+    ),
+    RuleEntry(
+        name="sign_dfa",
+        summary="direct feedback of the sign of the output error",
+        options=DirectSpec,
+        build=sign_direct_feedback_alignment,
+        unbiased=False,
+        needs=_NEEDS,
+        cost="B forward passes" + _ERROR_READS + "n_L (n_1 + ... + n_(L-1))",
+        source="learning_rules.md, section 6 (sDFA); initial values as dfa",
+    ),
+    RuleEntry(
+        name="sdfa",
+        summary="direct feedback through sparse matrices: k connections a hidden neuron",
+        options=SparseSpec,
+        build=sparse_direct_feedback_alignment,
+        unbiased=False,
+        needs=_NEEDS + "; at least as many classes as connections",
+        cost="B forward passes" + _ERROR_READS + "k (n_1 + ... + n_(L-1)) values that are not zero",
+        source="Crafton et al. 2019 (unverified); initial values: their code; learning_rules.md, section 6",
+    ),
+    RuleEntry(
+        name="ssdfa",
+        summary="direct feedback, each hidden neuron from a single output (k = 1)",
+        options=SingleSpec,
+        build=single_sparse_direct_feedback_alignment,
+        unbiased=False,
+        needs=_NEEDS,
+        cost="B forward passes" + _ERROR_READS + "n_1 + ... + n_(L-1) values that are not zero",
+        source="Crafton et al. 2019 (unverified); initial values: their code; learning_rules.md, section 6",
+    ),
+    RuleEntry(
+        name="drtp",
+        summary="direct random target projection: hidden layers learn from the target alone, and wait for no error",
+        options=TargetSpec,
+        build=direct_random_target_projection,
+        unbiased=False,
+        needs=_NEEDS,
+        cost="B forward passes" + _ERROR_READS + "n_L (n_1 + ... + n_(L-1)), of which a one-hot target reads one row",
+        source="Frenkel et al. 2021 (unverified); initial values: their code; learning_rules.md, section 6",
+    ),
+)

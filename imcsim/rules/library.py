@@ -1,0 +1,54 @@
+"""The learning rules by name."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Mapping
+from typing import Any
+
+from imcsim.errors import Problem, SpecError, did_you_mean
+from imcsim.rules import backprop, direct_feedback, feedback_alignment, sign_symmetry
+from imcsim.rules.entry import RuleEntry
+from imcsim.rules.rule import LearningRule
+from imcsim.specs.codec import build
+from imcsim.specs.fields import Spec
+
+RULES: dict[str, RuleEntry] = {
+    entry.name: entry
+    for family in (backprop, feedback_alignment, direct_feedback, sign_symmetry)
+    for entry in family.ENTRIES
+}
+
+_NO_OPTIONS: Mapping[str, Any] = types.MappingProxyType({})
+
+
+def rule_entry(name: str) -> RuleEntry:
+    """What is told of the rule called `name`. Raises SpecError where there is none."""
+    if name not in RULES:
+        raise SpecError.of("rule", "must be the name of a learning rule", f'"{name}"', did_you_mean(name, RULES))
+    return RULES[name]
+
+
+def rule_options(name: str, options: Mapping[str, Any] = _NO_OPTIONS) -> Spec:
+    """The options of a rule, checked; those not given have their defaults. Raises SpecError with all that is wrong."""
+    problems: list[Problem] = []
+    spec = build(rule_entry(name).options, options, ("rule_options",), problems)
+    if spec is None:
+        raise SpecError(problems)
+    return spec
+
+
+def learning_rule(name: str, options: Mapping[str, Any] | Spec = _NO_OPTIONS) -> LearningRule:
+    """The rule called `name`, with options as a table or as its spec.
+
+        learning_rule("efficientgrad", {"pruning": {"rate": 0.9, "spread": "mean_magnitude"}})
+
+    Raises SpecError with all that is wrong.
+    """
+    entry = rule_entry(name)
+    spec = options if isinstance(options, Spec) else rule_options(name, options)
+    if not isinstance(spec, entry.options):
+        raise SpecError.of(
+            "rule_options", f"must be a {entry.options.__name__} for rule {name}", given=type(spec).__name__
+        )
+    return entry.build(spec)

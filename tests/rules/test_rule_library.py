@@ -1,0 +1,96 @@
+"""Rules by name: options that are valid or not born, errors that name the nearest, the command that tells of them."""
+
+import dataclasses
+import json
+
+import pytest
+
+from imcsim.cli import main
+from imcsim.errors import SpecError
+from imcsim.rules.backprop import BackpropSpec
+from imcsim.rules.library import RULES, learning_rule, rule_options
+from imcsim.rules.pruning import PruningSpec
+
+EVERY_RULE = pytest.mark.parametrize("name", RULES)
+
+
+def test_the_rules_of_this_family_are_there():
+    assert {
+        "hardware_in_the_loop", "on_chip_backprop", "fa", "dfa", "sign_dfa", "sdfa", "ssdfa", "drtp", "usf", "brsf",
+        "frsf", "efficientgrad",
+    } <= RULES.keys()  # fmt: skip
+
+
+@EVERY_RULE
+def test_a_rule_is_built_from_its_defaults_and_from_its_spec(name):
+    spec = rule_options(name)
+    assert isinstance(spec, RULES[name].options)
+    assert learning_rule(name, spec)._fields == learning_rule(name)._fields == ("init", "step")
+
+
+def test_an_unknown_rule_is_told_the_nearest():
+    with pytest.raises(SpecError, match=r'rule = "efficient_grad": .*did you mean "efficientgrad"\?'):
+        learning_rule("efficient_grad")
+
+
+@EVERY_RULE
+def test_an_unknown_option_is_an_error_of_its_path(name):
+    with pytest.raises(SpecError, match=r'rule_options.nonsense: unknown key "nonsense"'):
+        learning_rule(name, {"nonsense": 1})
+
+
+def test_all_that_is_wrong_is_told_at_once_with_the_nearest_key():
+    with pytest.raises(SpecError) as told:
+        learning_rule("sdfa", {"connection": 3, "feedback_on": "moon", "scale": 0})
+    text = str(told.value)
+    assert 'unknown key "connection"; did you mean "connections"?' in text
+    assert 'rule_options.feedback_on = "moon": must be one of "digital", "chip"' in text
+    assert "rule_options.scale = 0" in text
+
+
+def test_options_inside_options_are_checked_where_they_stand():
+    with pytest.raises(SpecError, match=r"rule_options.pruning.rate = 1.0: must lie between 0 and 1"):
+        learning_rule("efficientgrad", {"pruning": {"rate": 1.0}})
+    spec = rule_options("frsf", {"pruning": {"rate": 0.7, "spread": "mean_magnitude"}})
+    assert spec.pruning == PruningSpec(rate=0.7, spread="mean_magnitude")
+
+
+def test_the_options_of_one_rule_are_not_those_of_another():
+    with pytest.raises(SpecError, match="must be a SparseSpec for rule sdfa"):
+        learning_rule("sdfa", BackpropSpec())
+
+
+@pytest.mark.parametrize("connections", [0, -1, 1.5, True])
+def test_a_number_of_connections_that_is_none_is_refused(connections):
+    with pytest.raises(SpecError, match=r"connections = .*must be an integer of at least 1|from 1 to"):
+        learning_rule("sdfa", {"connections": connections})
+
+
+def told(capsys, *words):
+    code = main(["rules", *words])
+    return code, capsys.readouterr()
+
+
+def test_the_command_lists_every_rule_with_its_summary(capsys):
+    code, out = told(capsys)
+    assert (code, out.err) == (0, "")
+    assert [line.split(maxsplit=1) for line in out.out.splitlines()] == [[n, e.summary] for n, e in RULES.items()]
+    assert json.loads(told(capsys, "--json")[1].out) == {name: entry.summary for name, entry in RULES.items()}
+
+
+@EVERY_RULE
+def test_the_command_tells_what_a_rule_needs_and_costs_its_source_and_every_option(name, capsys):
+    entry, text = RULES[name], told(capsys, name)[1].out
+    for words in (entry.summary, entry.needs, entry.cost, entry.source):
+        assert words in text
+    described = json.loads(told(capsys, name, "--json")[1].out)
+    assert described["name"] == name
+    assert {path.split(".")[0] for path in described["options"]} == {f.name for f in dataclasses.fields(entry.options)}
+    for path in described["options"]:
+        assert f"  {path}: must be" in text
+
+
+def test_the_command_says_which_rule_was_meant(capsys):
+    code, out = told(capsys, "sign-dfa")
+    assert (code, out.out) == (2, "")
+    assert 'did you mean "sign_dfa"?' in out.err
