@@ -118,6 +118,26 @@ class CompoundArray:
     samples: int
 
     @property
+    def die(self) -> Die:
+        """The slow array's: of the shape and the members of the weights."""
+        return self.slow.die
+
+    @property
+    def written_s(self) -> float:
+        """When it was last written."""
+        return self.slow.written_s
+
+    @property
+    def scale(self) -> Array:
+        """The step of a weight code, (1 or members,)."""
+        return self.slow.scale
+
+    @property
+    def transfers(self) -> int:
+        """How many rows of the fast array were read and passed on since programming."""
+        return self.samples // self.scheme.transfer_every if isinstance(self.scheme, Transferring) else 0
+
+    @property
     def written(self) -> Array:
         """Raises CapabilityError: the weights go by pulses, and nobody knows how far."""
         remedy = "read the array by mvm"

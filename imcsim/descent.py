@@ -52,7 +52,9 @@ class DescentSpec(Spec):
 
     `clip_norm`: of the estimate in all layers together. `optimizer`: with its learning rate, which may follow a
     schedule; `momentum` belongs to optimizer "momentum" alone, where None means 0.9. `weight_decay`: that share of the
-    weights, times the learning rate, is taken off them. `rounding`: to whole steps of the write path.
+    weights, times the learning rate, is taken off them. `rounding`: to whole steps of the write path. A chip chooses
+    its input steps and ADC ranges anew on training samples every `calibrate_every_epochs`, the first time before it
+    learns; None: they stay as they are.
     """
 
     epochs: int = limited(30, low=1, high=100_000)
@@ -64,6 +66,7 @@ class DescentSpec(Spec):
     clip_norm: float | None = limited(None, low=0.0, high=1e9)
     weight_decay: float | None = limited(None, low=0.0, high=1.0)
     rounding: Literal["nearest", "stochastic"] | None = None
+    calibrate_every_epochs: int | None = limited(None, low=1, high=100_000)
 
     def problems(self) -> Iterable[Problem]:
         if self.learning_rate == 0.0:

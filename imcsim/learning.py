@@ -23,12 +23,13 @@ from imcsim.errors import CapabilityError, Problem, SpecError
 from imcsim.kernels.blas import single_threaded_blas
 from imcsim.network.protocols import Counts, LayerUpdate, Network, Updates
 from imcsim.rng import child, draw_key
-from imcsim.rules.rule import Batch, LearningRule, Transform, in_order
+from imcsim.rules.rule import Batch, LearningRule, Transform, in_order, require
 from imcsim.training import StopSpec, accuracy, batches
 from imcsim.updates import finite, weighted_sum
 
 Array = np.ndarray[Any, Any]
 
+CALIBRATION_SAMPLES = 256  # of the training part: enough for the ranges of a layer, little beside an epoch
 READ_TOGETHER = 10_000  # samples of a pass that assesses a network: bounds the memory of large data sets
 
 
@@ -131,6 +132,9 @@ def begin(
     networks: tuple[Any, ...] = tuple(network) if isinstance(network, Sequence) else (network,)
     if found := list(_problems(networks, data, spec)):
         raise SpecError(found)
+    if spec.calibrate_every_epochs:
+        for die in networks:
+            require(die, "calibrated", "ranges to calibrate", "calibrate_every_epochs", remedy="leave it out")
     key = draw_key(rng)
     # the same stream for each die: what a rule draws once, such as feedback matrices, all of them share
     states = tuple(rule.init(die, child(key, "rule")) for die in networks)
@@ -140,6 +144,8 @@ def begin(
 def one_epoch(course: Course, rule: LearningRule, data: DataSet, spec: DescentSpec) -> Course:
     """The run after another epoch, with `rule`, `data` and `spec` as it began."""
     key, epoch = course.key, len(course.history.loss)
+    if spec.calibrate_every_epochs and epoch % spec.calibrate_every_epochs == 0:
+        course = _calibrated(course, data)
     descent = _descent(data, spec)
     order = child(key, "order", epoch)
     # what diverges overflows first; it is looked for, and told
@@ -159,6 +165,18 @@ def one_epoch(course: Course, rule: LearningRule, data: DataSet, spec: DescentSp
     history = History((*so_far.loss, loss), (*so_far.accuracy, share), (*so_far.counts, course.counts))
     diverged_at = None if math.isfinite(loss) else epoch + 1
     return dataclasses.replace(course, history=history, diverged_at=diverged_at)
+
+
+def _calibrated(course: Course, data: DataSet) -> Course:
+    """The run with dies whose ranges suit the weights as they are; what that reads is asked for by learning."""
+    x, y = data.x_train[:CALIBRATION_SAMPLES], data.y_train[:CALIBRATION_SAMPLES]
+    epoch, asked = len(course.history.loss), course.asked
+    networks = []
+    for k, die in enumerate(course.networks):
+        networks.append(die.calibrated(x, y, child(course.key, "calibration", epoch, k)))
+        asked = asked.plus(die.calibration_cost(len(x)))
+    passes = course.passes_in_turn + networks[0].calibration_cost(len(x)).forward_passes
+    return dataclasses.replace(course, networks=tuple(networks), asked=asked, passes_in_turn=passes)
 
 
 def _estimated(

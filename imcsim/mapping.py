@@ -62,7 +62,10 @@ def quantise_weights(weights: Array, scale: Any, bits: int) -> Array:
 
 
 def weight_scale(weights: Array, array: ArraySpec) -> float:
-    """The step of the weight codes: of least squared error ("mse"), or some size of weight to the largest code."""
+    """The step of the weight codes: of least squared error ("mse"), or some size of weight to the largest code.
+
+    Times the headroom, unless it is given.
+    """
     size, top = np.abs(weights), largest_code(array.weight_bits)
     if array.weight_scale == "given":
         assert array.weight_limit is not None  # the spec holds it
@@ -76,7 +79,7 @@ def weight_scale(weights: Array, array: ArraySpec) -> float:
         chosen = float(size.mean())
     else:
         chosen = least_squares_step(size, top)
-    return chosen or 1.0  # all weights zero: any step represents them
+    return array.weight_headroom * (chosen or 1.0)  # all weights zero: any step represents them
 
 
 def cell_digits(codes: Array, array: ArraySpec) -> Array:

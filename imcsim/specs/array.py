@@ -24,6 +24,9 @@ class ArraySpec(Spec):
 
     A larger matrix is cut into tiles, "maximal" ones and a rest or "equal" ones, each row tile converted by itself and
     summed digitally; with `rows_parallel` only so many rows of a tile are read at a time, and converted each time.
+    `weight_scale` says what size of the programmed weights is the largest code; weights that are to grow by learning
+    get `weight_headroom` times as much.
+
     `cols` decides which cell of a die a weight comes to lie on and which columns share converters and unit columns.
 
     A differential pair is subtracted digitally, or ahead of the converter. The offset is subtracted digitally, from the
@@ -40,6 +43,7 @@ class ArraySpec(Spec):
     weight_scale: Literal["mse", "max", "percentile", "given"] = "mse"
     weight_percentile: float | None = limited(None, low=50, high=100, unit="%")
     weight_limit: float | None = limited(None, low=1e-12, high=1e12, unit="1")
+    weight_headroom: float = limited(1.0, low=1, high=1e3, unit="1")
     tiling: Literal["maximal", "equal"] = "maximal"
     rows_parallel: int | None = limited(None, low=1, high=MOST_ROWS)
     subtraction: Literal["digital", "analog"] = "digital"
@@ -92,6 +96,11 @@ class ArraySpec(Spec):
             if self.weight_scale != needed_by and value is not None:
                 remedy = f'set weight_scale = "{needed_by}" or drop it'
                 yield Problem((name,), f"has no meaning {where}", f"{value:g}", remedy)
+        if self.weight_scale == "given" and self.weight_headroom != 1:
+            remedy = "raise weight_limit instead"
+            yield Problem(
+                ("weight_headroom",), 'has no meaning where weight_scale = "given"', f"{self.weight_headroom:g}", remedy
+            )
         if self.rows_parallel is not None and self.rows_parallel > self.rows:
             yield Problem(("rows_parallel",), f"must be at most rows = {self.rows}", given=str(self.rows_parallel))
         if self.subtraction == "analog" and not self.differential:

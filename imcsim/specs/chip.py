@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -9,8 +10,11 @@ from imcsim.errors import Problem, SpecError
 from imcsim.specs.adc import ADC, UniformADC
 from imcsim.specs.array import MOST_ROWS, ArraySpec
 from imcsim.specs.cells import Cell, SramCapacitorCell, TransistorCell
+from imcsim.specs.compound import ChoppedTikiTaka, MixedPrecision, TikiTaka, TikiTakaV2
 from imcsim.specs.dac import DAC, BitSerialDAC
 from imcsim.specs.fields import Spec
+from imcsim.specs.learning import AnalogNeurons, WritePath
+from imcsim.specs.loss_adc import LossADC
 from imcsim.specs.pulsed import PulsedCell
 from imcsim.specs.resistive import ResistiveCell
 from imcsim.specs.transpose import TransposeRead
@@ -19,7 +23,12 @@ from imcsim.specs.wires import GatedWires, ResistiveWires
 
 @dataclass(frozen=True, kw_only=True)
 class ChipSpec(Spec):
-    """A chip before it is manufactured: its cell, array and converters; its wires and its transposed read, if any."""
+    """A chip before it is manufactured: its cell, array and converters; its wires and its transposed read, if any.
+
+    What it has for learning: the write path of its weights, or the arrays that stand for each (`compound`); converters
+    at the arrays of feedback matrices; neurons that are circuits, None for digital ones; the converter of the loss,
+    None where it is read exactly.
+    """
 
     cell: Cell
     array: ArraySpec = field(default_factory=ArraySpec)
@@ -27,6 +36,18 @@ class ChipSpec(Spec):
     adc: ADC = field(default_factory=UniformADC)
     wires: ResistiveWires | GatedWires | None = None
     transpose: TransposeRead | None = None
+    write: WritePath = field(default_factory=WritePath)
+    compound: TikiTaka | TikiTakaV2 | ChoppedTikiTaka | MixedPrecision | None = None
+    feedback: TransposeRead | None = None
+    neurons: AnalogNeurons | None = None
+    loss_adc: LossADC | None = None
+
+    @property
+    def of_feedback(self) -> ChipSpec | None:
+        """The design of a feedback matrix: an array that is read by its transposed read alone; None: no converters."""
+        if self.feedback is None:
+            return None
+        return dataclasses.replace(self, transpose=self.feedback, feedback=None, compound=None)
 
     @property
     def transposed(self) -> ChipSpec | None:
@@ -42,8 +63,11 @@ class ChipSpec(Spec):
     def problems(self) -> Iterable[Problem]:
         if self.transpose is not None:
             yield from self._of_transpose()
+        if self.feedback is not None:
+            yield from self._of_feedback()
         if self.wires is not None:
             yield from self._of_wires(self.wires)
+        yield from self._of_write()
         if isinstance(self.cell, PulsedCell):
             yield from self._of_pulsed_cells()
         if isinstance(self.wires, GatedWires):
@@ -64,6 +88,28 @@ class ChipSpec(Spec):
                 "a bit line only discharges, so inputs in one shot must be unsigned",
                 given="true",
                 remedy='use kind = "bit_serial", which takes signed inputs in two\'s complement',
+            )
+
+    def _of_feedback(self) -> Iterable[Problem]:
+        # errors are driven into the arrays of feedback as into those that are read the other way
+        try:
+            _ = self.of_feedback
+        except SpecError as error:
+            of_it = (problem for problem in error.problems if problem.path[:1] == ("transpose",))
+            yield from (dataclasses.replace(problem, path=("feedback", *problem.path[1:])) for problem in of_it)
+
+    def _of_write(self) -> Iterable[Problem]:
+        path, pulsed = self.write, isinstance(self.cell, PulsedCell)
+        if self.compound is not None and not pulsed:
+            allowed, given = "is made of pulsed devices", f'cell.kind = "{self.cell.kind}"'
+            yield Problem(("compound",), allowed, given, 'leave it out, or set cell.kind = "pulsed"')
+        if pulsed and path != WritePath():
+            allowed = "is of weight codes: pulsed devices are written by pulses"
+            yield Problem(("write",), allowed, remedy='leave it out, or set compound.kind = "mixed_precision"')
+        elif path.accumulator_bits is not None and path.accumulator_bits <= self.array.weight_bits:
+            allowed = f"must be more than array.weight_bits = {self.array.weight_bits}: it holds what they cannot"
+            yield Problem(
+                ("write", "accumulator_bits"), allowed, str(path.accumulator_bits), "raise it or leave it out"
             )
 
     def _of_gates(self) -> Iterable[Problem]:

@@ -26,6 +26,8 @@ class AnalogNeurons(Spec):
     """Hidden neurons that are circuits: y = gain f(slope (z - offset_in)) + offset_out, frozen at manufacture.
 
     Gain and slope spread normally about 1, both offsets about 0 (McCaughan et al. 2023, who vary a logistic so).
+    Offsets are in the units of the sums and of the outputs. Where the next layer's inputs have no sign, outputs end at
+    0. Rules know none of it: they take the slope of the nominal function.
     """
 
     offset_in_sigma: float = limited(0.0, low=0, high=100)

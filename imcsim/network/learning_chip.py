@@ -1,0 +1,211 @@
+"""A chip that learns: what a rule may read of it, and the paths by which its weights and biases are written."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import reduce
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from imcsim.compound import CompoundArray
+from imcsim.converters.loss import read_loss
+from imcsim.crossbar import Crossbar
+from imcsim.errors import CapabilityError, SpecError
+from imcsim.manufacturing import manufacture
+from imcsim.network.activations import ACTIVATIONS
+from imcsim.network.losses import LOSSES
+from imcsim.network.mlp import MLP
+from imcsim.network.on_chip import ChipNetwork, calibrate, manufactured_network
+from imcsim.network.protocols import Counts, Reads, Updates
+from imcsim.network.read_cost import read_cost
+from imcsim.network.write_path import through
+from imcsim.rng import child, draw_key
+from imcsim.specs.chip import ChipSpec
+from imcsim.specs.pulsed import PulsedCell
+
+Array = np.ndarray[Any, Any]
+
+FEEDBACK_SAMPLES = 256  # normal errors, by which the ranges of feedback arrays are chosen
+
+
+@dataclass(frozen=True, eq=False)
+class LearningChip:
+    """A network on one die that can be read forward, backward where it has transposed reads, and written.
+
+    `loss_name` is a name of LOSSES. `kept` are, a layer each, what accumulators hold beyond the codes, None where there
+    are none; `die_key` is the key of the die, of which feedback arrays are manufactured as well.
+    """
+
+    chip: ChipNetwork
+    loss_name: str
+    die_key: int
+    kept: tuple[Array | None, ...]
+
+    @property
+    def spec(self) -> ChipSpec:
+        """The design of the first layer; those of the others differ in the sign of their inputs at most."""
+        return self.chip.layers[0].die.spec
+
+    @property
+    def shapes(self) -> tuple[tuple[int, int], ...]:
+        return tuple(layer.die.shape for layer in self.chip.layers)
+
+    @property
+    def activation(self) -> str:
+        return self.chip.activation
+
+    @property
+    def written(self) -> tuple[Array, ...]:
+        """Raises CapabilityError where pulses wrote them, and nobody knows how far."""
+        return tuple(layer.written for layer in self.chip.layers)
+
+    @property
+    def biases(self) -> tuple[Array, ...]:
+        return self.chip.biases
+
+    @property
+    def write_resolution(self) -> tuple[Array, ...]:
+        """The smallest step that the write path of each layer resolves. Raises CapabilityError for pulsed devices."""
+        if isinstance(self.spec.cell, PulsedCell):
+            raise CapabilityError.of("write_resolution", "pulses are no steps of one size")
+        wide = self.spec.write.accumulator_bits
+        finer = 1.0 if wide is None else 2.0 ** (self.spec.array.weight_bits - wide)
+        return tuple(finer * layer.scale[0] for layer in self.chip.layers)
+
+    def forward(
+        self, x: Array, rng: np.random.Generator, *, nodes: tuple[Array | None, ...] | None = None, now_s: float = 0.0
+    ) -> Reads:
+        key, chip, last = draw_key(rng), self.chip, len(self.chip.layers) - 1
+        a_in, sums, a_out = [], [], []
+        for layer in range(last + 1):
+            z = chip.sums(layer, x, key, now_s)
+            if nodes is not None and (perturbation := nodes[layer]) is not None:
+                z = z + perturbation
+            a_in.append(x)
+            sums.append(z)
+            x = z if layer == last else chip.outputs(layer, z)
+            a_out.append(x)
+        return Reads(tuple(a_in), tuple(sums), tuple(a_out))
+
+    def loss(self, reads: Reads, target: Array, rng: np.random.Generator) -> Array:
+        exact = np.asarray(LOSSES[self.loss_name].value(reads.z[-1], target))
+        return exact if self.spec.loss_adc is None else read_loss(self.spec.loss_adc, exact, rng)
+
+    def loss_gradient(self, reads: Reads, target: Array) -> Array:
+        return np.asarray(LOSSES[self.loss_name].gradient(reads.z[-1], target))
+
+    @property
+    def backward(self) -> Callable[..., Array]:
+        """W^T e through the cells, as ChipNetwork.backward. CapabilityError where the design has no transposed read."""
+        if self.spec.transpose is None:
+            remedy = "add [transpose.dac], with signed = true, and [transpose.adc] to the chip"
+            raise CapabilityError.of("transpose", "the design has no transposed read", remedy=remedy)
+        return self.chip.backward
+
+    @property
+    def auxiliary(self) -> Callable[[str, Array, np.random.Generator], FeedbackArray]:
+        """A matrix on an array of its own: see `_auxiliary`. Raises CapabilityError where errors have no converters."""
+        if self.spec.feedback is None:
+            remedy = "add [feedback.dac], with signed = true, and [feedback.adc] to the chip"
+            raise CapabilityError.of("feedback", "the design has no converters for arrays of feedback", remedy=remedy)
+        return self._auxiliary
+
+    def _auxiliary(self, name: str, matrix: Array, rng: np.random.Generator) -> FeedbackArray:
+        """The array `name` of this die, programmed with `matrix` (rows, cols), its ranges those of normal errors."""
+        spec, key = self.spec.of_feedback, draw_key(rng)
+        assert spec is not None
+        die = manufacture(spec, matrix.shape[::-1], draw_key(child(self.die_key, "auxiliary", name)))
+        errors = child(key, "errors").standard_normal((FEEDBACK_SAMPLES, len(matrix)))
+        return FeedbackArray(die.program(matrix.T, child(key, "program")).calibrate_t(errors))
+
+    def write(self, updates: Updates, rng: np.random.Generator, *, now_s: float = 0.0) -> LearningChip:
+        key, layers, kept = draw_key(rng), [], []
+        for index, (layer, update) in enumerate(zip(self.chip.layers, updates, strict=True)):
+            stream = child(key, "write", index)
+            written, rest = through(self.spec.write, layer, self.kept[index], update.weights, stream, now_s)
+            layers.append(written)
+            kept.append(rest)
+        biases = tuple(b + update.biases for b, update in zip(self.chip.biases, updates, strict=True))
+        chip = dataclasses.replace(self.chip, layers=tuple(layers), biases=biases)
+        return dataclasses.replace(self, chip=chip, kept=tuple(kept))
+
+    def counts(self) -> Counts:
+        """What was written since the die was manufactured, and the reads that transfers of compound arrays took."""
+        return reduce(Counts.plus, (_counts_of(layer) for layer in self.chip.layers))
+
+    def cost(self, samples: int) -> Counts:
+        reads = (read_cost(layer.die.plan, samples) for layer in self.chip.layers)
+        return reduce(Counts.plus, reads, Counts(forward_passes=samples))
+
+    def backward_cost(self, layer: int, samples: int) -> Counts:
+        turned = self.chip.layers[layer].die.transposed
+        if turned is None:
+            raise CapabilityError.of("transpose", "the design has no transposed read")
+        return read_cost(turned.plan, samples).plus(Counts(backward_reads=samples))
+
+    def calibrated(self, x: Array, target: Array, rng: np.random.Generator) -> LearningChip:
+        """The chip with input steps and ranges chosen on samples x (samples, inputs), as they arrive through it.
+
+        Those of transposed reads on the errors of the samples, as backprop sends them down.
+        """
+        key = draw_key(rng)
+        chip = calibrate(self.chip, x, child(key, "forward"))
+        network = dataclasses.replace(self, chip=chip)
+        if self.spec.transpose is None or len(chip.layers) == 1:
+            return network
+        reads = network.forward(x, child(key, "read"))
+        error = self.loss_gradient(reads, target)
+        for layer in reversed(range(1, len(chip.layers))):
+            chip = chip.calibrate_backward(layer, error)
+            signal = chip.backward(layer, error, child(key, "backward", layer))
+            error = signal * ACTIVATIONS[self.activation].derivative(reads.a_out[layer - 1])
+        return dataclasses.replace(self, chip=chip)
+
+    def calibration_cost(self, samples: int) -> Counts:
+        """What `calibrated` reads of the chip for so many samples."""
+        above = range(1, len(self.shapes)) if self.spec.transpose is not None else ()
+        passes = 2 if above else 1
+        reads = [self.cost(passes * samples), *(self.backward_cost(layer, samples) for layer in above)]
+        return reduce(Counts.plus, reads)
+
+
+class FeedbackArray(NamedTuple):
+    """A matrix (rows, cols) on an array of its own: it holds the transpose, and is read by its transposed read."""
+
+    crossbar: Crossbar
+
+    def mvm(self, x: Array, rng: np.random.Generator, *, now_s: float = 0.0) -> Array:
+        return self.crossbar.mvm_t(x, rng, now_s=now_s)
+
+    def cost(self, samples: int) -> Counts:
+        turned = self.crossbar.die.transposed
+        assert turned is not None
+        return read_cost(turned.plan, samples)
+
+
+def learning_chip(mlp: MLP, spec: ChipSpec, loss_name: str, key: int, rng: np.random.Generator) -> LearningChip:
+    """A network programmed on the die of `key` (64 bits), to learn down a loss, a name of LOSSES.
+
+    It is to be calibrated before it is read. Raises SpecError for a chip whose inputs would be refused once they have
+    outgrown the range that was calibrated.
+    """
+    if loss_name not in LOSSES:
+        raise SpecError.of("loss_name", f"must be one of {', '.join(LOSSES)}", f'"{loss_name}"')
+    if spec.dac.out_of_range == "error":
+        allowed = "inputs outgrow the range that was calibrated while a network learns"
+        raise SpecError.of("dac.out_of_range", allowed, '"error"', 'set it to "clip"')
+    chip = manufactured_network(mlp, spec, key, rng)
+    return LearningChip(chip, loss_name, key, (None,) * len(chip.layers))
+
+
+def _counts_of(layer: Crossbar | CompoundArray) -> Counts:
+    if isinstance(layer, Crossbar):
+        return Counts(cell_writes=layer.wear.total, word_writes=layer.wear.word_writes)
+    fast, slow = layer.wear
+    if layer.fast is None or fast is None:
+        return Counts(cell_writes=slow.total, word_writes=slow.word_writes)
+    writes = Counts(cell_writes=slow.total + fast.total, word_writes=slow.word_writes + fast.word_writes)
+    return writes.plus(read_cost(layer.fast.die.plan, layer.transfers))
