@@ -343,8 +343,10 @@ def test_every_problem_of_a_table_is_told_at_once_with_its_key_path():
         'chip.dac.kind = "bit_serail": must be one of "bit_serial", "one_shot", "ideal"; did you mean "bit_serial"?',
         "chip.adc.bits = 40: must be an integer from 1 to 16",
         "chip.adc.noise_lsb = nan: must be a finite number from 0 to 1000 (LSB)",
-        'chip.paint: unknown key "paint"; known: cell, array, dac, adc, wires, transpose, '
-        "write, compound, feedback, neurons, loss_adc",
+        (
+            'chip.paint: unknown key "paint"; known: cell, array, dac, adc, wires, transpose, '
+            "write, compound, feedback, neurons, loss_adc"
+        ),
     ]
 
 
