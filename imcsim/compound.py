@@ -203,7 +203,7 @@ class CompoundArray:
         if isinstance(self.scheme, MixedPrecision):
             return self._accumulated(self.scheme, checked_dense(update, die.shape, die.members), rng, now_s)
         if not isinstance(update, Outer):
-            remedy = "give Outer(x, delta); mixed precision takes matrices"
+            remedy = 'give Outer(x, delta), as optimizer = "sgd" without decay or rounding does; mixed_precision takes all'
             raise CapabilityError.of("update", "the fast array is written by pulse trains", "a matrix", remedy)
         array, every = self, self.scheme.transfer_every
         for part in _parts(checked_outer(update, die.shape, die.members), every - self.samples % every, every):
