@@ -214,7 +214,8 @@ def chips(draw):
         errors = _driving_one_way(draw(quantising_dacs(BitSerialDAC))) if one_way else draw(DACS)
         errors = errors.replace("signed", True)
         step = "each_read" if getattr(errors, "input_scale", "max") == "max" else "calibrated"
-        read = TransposeRead(dac=errors, adc=draw(ADCS), input_step=step)
+        sigma = draw(st.floats(0, 2)) if isinstance(cell, AnySramCell) else 0.0
+        read = TransposeRead(dac=errors, adc=draw(ADCS), input_step=step, mismatch_sigma_rel=sigma)
     return ChipSpec(cell=cell, array=array, dac=dac, adc=draw(ADCS), transpose=read)
 
 
