@@ -11,6 +11,7 @@ import numpy as np
 from imcsim.calibration import ranges_by_design
 from imcsim.compound import CompoundArray
 from imcsim.converters import adc as adcs
+from imcsim.converters import dac as dacs
 from imcsim.crossbar import Crossbar
 from imcsim.errors import CapabilityError
 from imcsim.floorplan import floorplan
@@ -55,6 +56,15 @@ def write_slopes(layer: Crossbar | CompoundArray) -> Array | float:
     moved = (above - below) * layer.scale[:, None, None]
     made = [effective_weights(dataclasses.replace(layer, codes=codes)) for codes in (above, below)]
     return np.asarray((made[0] - made[1]) / (moved[0] if len(moved) == 1 else moved))
+
+
+def entered(layer: Crossbar | CompoundArray, x: Array) -> tuple[Array, Array]:
+    """What inputs x (samples, rows) are once they have codes, in their units; and which of them do not clip (bool)."""
+    xbar = layer.slow if isinstance(layer, CompoundArray) else layer
+    dac, step = xbar.die.spec.dac, float(xbar.input_step[0])
+    inputs = step * dacs.codes_of_members(dac, np.asarray(x, np.float64)[None], xbar.input_step)[0]
+    # what is rounded is off by half a step, and a sign, of which every input is one, by more
+    return inputs, np.abs(x) <= step * (dacs.largest_input(dac) + 0.5)
 
 
 def _unhindered(xbar: Crossbar) -> Crossbar:
