@@ -12,7 +12,7 @@ from imcsim.mapping import largest_code
 from imcsim.rng import child, draw_key
 from imcsim.specs.learning import WritePath
 from imcsim.specs.pulsed import PulsedCell
-from imcsim.updates import Update, dense
+from imcsim.updates import Update, dense, scaled
 
 Array = np.ndarray[Any, Any]
 
@@ -47,6 +47,26 @@ def through(
     held = np.clip(layer.codes + change, -most, most)
     written = layer.write(_of(layer, (np.rint(held) - layer.codes) * scale), child(key, "cells"), now_s=now_s)
     return written, held - written.codes
+
+
+def written_back(
+    layer: Crossbar | CompoundArray,
+    before: Crossbar | CompoundArray,
+    update: Update,
+    rng: np.random.Generator,
+    now_s: float,
+) -> Any:
+    """A layer that was `before` until it took `update`, with the codes of then; cells that changed are drawn anew.
+
+    Nobody knows how far pulsed devices came: they take the opposite pulses.
+    """
+    if (
+        isinstance(layer, CompoundArray)
+        or isinstance(before, CompoundArray)
+        or isinstance(layer.die.spec.cell, PulsedCell)
+    ):
+        return layer.write(scaled(update, -1.0), rng, now_s=now_s)
+    return layer.write(_of(layer, (before.codes - layer.codes) * layer.scale[:, None, None]), rng, now_s=now_s)
 
 
 def _rounded(change: Array, unit: float, path: WritePath, rng: np.random.Generator) -> Array:
