@@ -203,7 +203,9 @@ class CompoundArray:
         if isinstance(self.scheme, MixedPrecision):
             return self._accumulated(self.scheme, checked_dense(update, die.shape, die.members), rng, now_s)
         if not isinstance(update, Outer):
-            remedy = 'give Outer(x, delta), as optimizer = "sgd" without decay or rounding does; mixed_precision takes all'
+            remedy = (
+                'give Outer(x, delta), as optimizer = "sgd" without decay or rounding does; mixed_precision takes all'
+            )
             raise CapabilityError.of("update", "the fast array is written by pulse trains", "a matrix", remedy)
         self.slow.check_time(now_s)
         array, every = self, self.scheme.transfer_every
