@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from imcsim.errors import Problem, SpecError, did_you_mean
-from imcsim.rules import backprop, direct_feedback, feedback_alignment, sign_symmetry
+from imcsim.rules import backprop, direct_feedback, feedback_alignment, node_perturbation, sign_symmetry
 from imcsim.rules.entry import RuleEntry
 from imcsim.rules.rule import LearningRule
 from imcsim.specs.codec import build
@@ -15,7 +15,7 @@ from imcsim.specs.fields import Spec
 
 RULES: dict[str, RuleEntry] = {
     entry.name: entry
-    for family in (backprop, feedback_alignment, direct_feedback, sign_symmetry)
+    for family in (backprop, feedback_alignment, direct_feedback, sign_symmetry, node_perturbation)
     for entry in family.ENTRIES
 }
 
