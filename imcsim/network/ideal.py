@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
@@ -91,7 +91,7 @@ class IdealNetwork:
         del name, rng
         return IdealCrossbar(matrix)
 
-    def write(self, updates: Updates, rng: Generators, *, now_s: float = 0.0) -> IdealNetwork:
+    def write(self, updates: Updates, rng: Generators, *, now_s: float = 0.0) -> Self:
         del rng, now_s
         weights = tuple(w + dense(u.weights) for w, u in zip(self.mlp.weights, updates, strict=True))
         biases = tuple(b + u.biases for b, u in zip(self.mlp.biases, updates, strict=True))
