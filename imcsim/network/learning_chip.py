@@ -19,9 +19,10 @@ from imcsim.network.activations import ACTIVATIONS
 from imcsim.network.losses import LOSSES
 from imcsim.network.mlp import MLP
 from imcsim.network.on_chip import ChipNetwork, calibrate, manufactured_network
-from imcsim.network.protocols import Counts, Reads, Updates
+from imcsim.network.probing import in_turn
+from imcsim.network.protocols import Counts, Probed, Probes, Reads, Updates
 from imcsim.network.read_cost import read_cost
-from imcsim.network.write_path import kept_at_first, resolution, through
+from imcsim.network.write_path import kept_at_first, resolution, through, written_back
 from imcsim.rng import child, draw_key
 from imcsim.specs.chip import ChipSpec
 from imcsim.specs.dac import DAC
@@ -133,6 +134,22 @@ class LearningChip:
         biases = tuple(b + update.biases for b, update in zip(self.chip.biases, updates, strict=True))
         chip = dataclasses.replace(self.chip, layers=tuple(layers), biases=biases)
         return dataclasses.replace(self, chip=chip, kept=tuple(kept))
+
+    def probe(self, x: Array, target: Array, probes: Probes, rng: np.random.Generator, *, now_s: float = 0.0) -> Probed:
+        return in_turn(self, x, target, probes, rng, now_s, self._written_back)
+
+    def _written_back(
+        self, probed: LearningChip, probe: Updates, rng: np.random.Generator, now_s: float
+    ) -> LearningChip:
+        """The chip after its own codes were written over those of a probe; its accumulators never took the probe."""
+        key = draw_key(rng)
+        layers = tuple(
+            written_back(after, before, update.weights, child(key, "write back", index), now_s)
+            for index, (after, before, update) in enumerate(
+                zip(probed.chip.layers, self.chip.layers, probe, strict=True)
+            )
+        )
+        return dataclasses.replace(self, chip=dataclasses.replace(self.chip, layers=layers))
 
     def counts(self) -> Counts:
         """What was written since the die was manufactured, and the reads that transfers of compound arrays took."""

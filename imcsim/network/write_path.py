@@ -14,7 +14,7 @@ from imcsim.rng import child, draw_key
 from imcsim.specs.array import ArraySpec
 from imcsim.specs.learning import WritePath
 from imcsim.specs.pulsed import PulsedCell
-from imcsim.updates import Update
+from imcsim.updates import Update, scaled
 
 Array = np.ndarray[Any, Any]
 
@@ -68,6 +68,26 @@ def resolution(path: WritePath, array: ArraySpec) -> float:
     if path.accumulator_bits is not None:
         return float(2.0 ** (array.weight_bits - path.accumulator_bits))
     return 2.0 if array.weight_bits == 1 else 1.0
+
+
+def written_back(
+    layer: Crossbar | CompoundArray,
+    before: Crossbar | CompoundArray,
+    update: Update,
+    rng: np.random.Generator,
+    now_s: float,
+) -> Any:
+    """A layer that was `before` until it took `update`, with the codes of then; cells that changed are drawn anew.
+
+    Nobody knows how far pulsed devices came: they take the opposite pulses.
+    """
+    if (
+        isinstance(layer, CompoundArray)
+        or isinstance(before, CompoundArray)
+        or isinstance(layer.die.spec.cell, PulsedCell)
+    ):
+        return layer.write(scaled(update, -1.0), rng, now_s=now_s)
+    return layer.write(_of(layer, (before.codes - layer.codes) * layer.scale[:, None, None]), rng, now_s=now_s)
 
 
 def _rounded(change: Array, unit: float, path: WritePath, rng: np.random.Generator) -> Array:
