@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from imcsim.accepted import checked_dense, checked_outer
+from imcsim.accepted import checked_dense, checked_outer, doubled
 from imcsim.cells.compound import chopped, one_hot, released, transfer_row
 from imcsim.converters.ranges import widened
 from imcsim.crossbar import Crossbar, Die, Generators
@@ -206,7 +206,7 @@ class CompoundArray:
             remedy = "give Outer(x, delta); mixed precision takes matrices"
             raise CapabilityError.of("update", "the fast array is written by pulse trains", "a matrix", remedy)
         array, every = self, self.scheme.transfer_every
-        for part in _parts(checked_outer(update, die.shape, die.members), every - self.samples % every, every):
+        for part in _parts(doubled(checked_outer(update, die.shape, die.members)), every - self.samples % every, every):
             array = array._learnt(part, rng, now_s)
         return array
 
