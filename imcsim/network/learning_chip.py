@@ -62,8 +62,7 @@ class LearningChip:
     @property
     def written(self) -> tuple[Array, ...]:
         """Raises CapabilityError for pulsed devices, the first write of which leaves nobody knowing what they hold."""
-        if isinstance(self.spec.cell, PulsedCell):
-            raise CapabilityError.of("written", "nobody knows what pulses have written")
+        self._refuse("written")
         return tuple(layer.written for layer in self.chip.layers)
 
     @property
