@@ -9,7 +9,7 @@ import numpy as np
 
 from imcsim.network.protocols import Counts
 from imcsim.rng import Generators
-from imcsim.rules.entry import RuleEntry
+from imcsim.rules.entry import RuleEntry, needs_transpose, needs_written
 from imcsim.rules.feedback import Errors, Feedback, feedback_rule, no_scalars
 from imcsim.rules.pruning import PruningSpec
 from imcsim.rules.rule import LearningRule, require
@@ -68,6 +68,7 @@ ENTRIES = (
         options=BackpropSpec,
         build=hardware_in_the_loop,
         unbiased=True,
+        requires=needs_written,
         needs="forward reads; the weights as last written, which any chip knows but one of pulsed devices",
         cost="B forward passes, no backward read" + _PRUNED,
         source=_SOURCE,
@@ -78,6 +79,7 @@ ENTRIES = (
         options=BackpropSpec,
         build=on_chip_backprop,
         unbiased=True,
+        requires=needs_transpose,
         needs="forward reads; transposed reads of all layers but the first: [transpose.dac], [transpose.adc] of a chip",
         cost="B forward passes, (L - 1) B backward reads" + _PRUNED,
         source=_SOURCE,

@@ -11,7 +11,7 @@ from imcsim.network.protocols import Counts
 from imcsim.rng import Generators
 from imcsim.rules.entry import RuleEntry
 from imcsim.rules.feedback import Errors, Feedback, feedback_rule, scalars_above_the_first
-from imcsim.rules.matrices import FixedMatrices, Limit, MatrixSpec, fixed_matrices, uniform
+from imcsim.rules.matrices import FixedMatrices, Limit, MatrixSpec, fixed_matrices, needs_arrays, uniform
 from imcsim.rules.rule import LearningRule
 
 Array = np.ndarray[Any, Any]
@@ -51,6 +51,7 @@ ENTRIES = (
         options=FeedbackAlignmentSpec,
         build=feedback_alignment,
         unbiased=False,
+        requires=needs_arrays,
         needs='forward reads; with feedback_on = "chip" L - 1 arrays: [feedback.dac], [feedback.adc] of a chip',
         cost="B forward passes; (L - 1) B reads of the feedback matrices, which hold sum of n_l n_(l-1), l = 2 ... L",
         source="Lillicrap et al. 2016 (unverified); initial values: Nokland's code; learning_rules.md, section 6",

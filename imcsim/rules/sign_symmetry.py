@@ -15,7 +15,7 @@ import numpy as np
 
 from imcsim.network.protocols import Counts
 from imcsim.rng import Generators, children, draw_keys, drawn
-from imcsim.rules.entry import RuleEntry
+from imcsim.rules.entry import RuleEntry, needs_written
 from imcsim.rules.feedback import Errors, Feedback, feedback_rule, no_scalars, scalars_above_the_first
 from imcsim.rules.matrices import uniform_limit
 from imcsim.rules.pruning import PruningSpec
@@ -152,6 +152,7 @@ ENTRIES = (
         options=UniformSignSpec,
         build=uniform_sign_symmetric,
         unbiased=False,
+        requires=needs_written,
         needs=_NEEDS,
         cost="B forward passes; no scalar beside the signs",
         source="Liao et al. 2016 (unverified); magnitudes: BioTorch; learning_rules.md, section 6",
@@ -162,6 +163,7 @@ ENTRIES = (
         options=RandomSignSpec,
         build=batch_random_sign_symmetric,
         unbiased=False,
+        requires=needs_written,
         needs=_NEEDS,
         cost=f"B forward passes; {_HELD} random numbers a batch, of which it holds those of one layer at a time",
         source="Liao et al. 2016 (unverified); magnitudes: BioTorch; learning_rules.md, section 6",
@@ -172,6 +174,7 @@ ENTRIES = (
         options=FixedSignSpec,
         build=fixed_random_sign_symmetric,
         unbiased=False,
+        requires=needs_written,
         needs=_NEEDS,
         cost=f"B forward passes; holds {_HELD} magnitudes; pruning draws B (n_1 + ... + n_(L-1)) random numbers",
         source="Liao et al. 2016 (unverified); magnitudes: BioTorch; learning_rules.md, section 6",
@@ -182,6 +185,7 @@ ENTRIES = (
         options=EfficientGradSpec,
         build=efficientgrad,
         unbiased=False,
+        requires=needs_written,
         needs=_NEEDS,
         cost=f"B forward passes; holds {_HELD} magnitudes; draws B (n_1 + ... + n_(L-1)) random numbers",
         source="EfficientGrad, eq. 1 to 5, or its code's threshold; magnitudes: its code; learning_rules.md, section 6",
