@@ -166,9 +166,9 @@ def one_epoch(course: Course, rule: LearningRule, data: DataSet, spec: DescentSp
             updates, state = descent.apply(estimate, course.descent, course.networks[0], transforming)
             if not all(finite(update.weights) and np.isfinite(update.biases).all() for update in updates):
                 return dataclasses.replace(course, diverged_at=epoch + 1)
-            networks = tuple(
-                die.write(updates, child(key, "write", epoch, number, k)) for k, die in enumerate(course.networks)
-            )
+            # one stream for all dies, whose cells have write errors of their own: what is rounded at random is rounded
+            # alike, or dies would come to hold different weights
+            networks = tuple(die.write(updates, child(key, "write", epoch, number)) for die in course.networks)
             course = dataclasses.replace(course, networks=networks, descent=state)
         loss, share = _assessed(course, data.x_train, data.y_train, "training")
     so_far = course.history

@@ -20,7 +20,7 @@ Array = np.ndarray[Any, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class BackpropSpec(Spec):
-    """Backprop, the deltas of hidden layers pruned where `pruning` is given."""
+    """The deltas of hidden layers are pruned where `pruning` is given."""
 
     pruning: PruningSpec | None = None
 
@@ -69,7 +69,7 @@ ENTRIES = (
         build=hardware_in_the_loop,
         unbiased=True,
         requires=needs_written,
-        needs="forward reads; the weights as last written",
+        needs="forward reads; the weights as last written, which any chip knows but one of pulsed devices",
         cost="B forward passes, no backward read" + _PRUNED,
         source=_SOURCE,
     ),
@@ -80,7 +80,7 @@ ENTRIES = (
         build=on_chip_backprop,
         unbiased=True,
         requires=needs_transpose,
-        needs="forward reads; transpose reads of every layer but the first",
+        needs="forward reads; transposed reads of all layers but the first: [transpose.dac], [transpose.adc] of a chip",
         cost="B forward passes, (L - 1) B backward reads" + _PRUNED,
         source=_SOURCE,
     ),

@@ -27,28 +27,37 @@ Array = np.ndarray[Any, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class DirectSpec(MatrixSpec):
-    """Entries are uniform within +- scale times `limit`, as rules.matrices.uniform_limit says."""
+    """Entries are uniform within +- `scale` times 1 / sqrt(units written) (`limit` "fan_out"), sqrt(6 / (units read +
+    written)) ("glorot") or sqrt(6 / units read) ("kaiming"); `feedback_on` says what reads the matrix.
+    """
 
     limit: Limit = "fan_out"
 
 
 @dataclass(frozen=True, kw_only=True)
 class TargetSpec(MatrixSpec):
-    """As DirectSpec; DRTP's code draws kaiming-uniform."""
+    """As the options of dfa; but DRTP's code draws "kaiming"."""
 
     limit: Limit = "kaiming"
 
 
 @dataclass(frozen=True, kw_only=True)
 class SparseSpec(MatrixSpec):
-    """Every hidden neuron receives the errors of so many outputs, chosen at random; not more than there are classes."""
+    """Every hidden neuron receives the errors of `connections` outputs, chosen at random, not more than there are.
+
+    Entries are uniform within +- `scale` sqrt(sqrt(classes x connections) / hidden units); `feedback_on` says what
+    reads the matrix.
+    """
 
     connections: int = limited(2, low=1, high=100_000)
 
 
 @dataclass(frozen=True, kw_only=True)
 class SingleSpec(MatrixSpec):
-    """Every hidden neuron receives the error of one output, chosen at random."""
+    """Every hidden neuron receives the error of one output, chosen at random.
+
+    Entries are uniform within +- `scale` sqrt(sqrt(classes) / hidden units); `feedback_on` says what reads the matrix.
+    """
 
 
 _DIRECT, _TARGET, _SPARSE, _SINGLE = DirectSpec(), TargetSpec(), SparseSpec(), SingleSpec()
@@ -134,7 +143,7 @@ def _negative_target(errors: Errors) -> Array:
 
 
 _ERROR_READS = "; (L - 1) B reads of the feedback matrices, which hold "
-_NEEDS = 'forward reads; with feedback_on = "chip" an auxiliary crossbar for every hidden layer'
+_NEEDS = 'forward reads; with feedback_on = "chip" an array a hidden layer: [feedback.dac], [feedback.adc] of a chip'
 ENTRIES = (
     RuleEntry(
         name="dfa",

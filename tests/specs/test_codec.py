@@ -15,7 +15,14 @@ from imcsim.network.mlp import NetworkSpec
 from imcsim.network.noisy import InjectionSpec
 from imcsim.specs.adc import IdealADC, UniformADC
 from imcsim.specs.array import MOST_ROWS, ArraySpec
-from imcsim.specs.cells import SramCapacitorCell, SramCell, SramCurrentCell, SramDischargeCell, TransistorCell
+from imcsim.specs.cells import (
+    AnySramCell,
+    SramCapacitorCell,
+    SramCell,
+    SramCurrentCell,
+    SramDischargeCell,
+    TransistorCell,
+)
 from imcsim.specs.chip import ChipSpec
 from imcsim.specs.codec import (
     MAX_BYTES,
@@ -218,7 +225,8 @@ def chips(draw):
         errors = _driving_one_way(draw(quantising_dacs(BitSerialDAC))) if one_way else draw(DACS)
         errors = errors.replace("signed", True)
         step = "each_read" if getattr(errors, "input_scale", "max") == "max" else "calibrated"
-        read = TransposeRead(dac=errors, adc=draw(ADCS), input_step=step)
+        sigma = draw(st.floats(0, 2)) if isinstance(cell, AnySramCell) else 0.0
+        read = TransposeRead(dac=errors, adc=draw(ADCS), input_step=step, mismatch_sigma_rel=sigma)
     learning = {"feedback": read, "neurons": draw(NEURONS), "loss_adc": draw(st.none() | LOSS_ADCS)}
     write = draw(specs(WritePath, accumulator_bits=st.none() | st.integers(array.weight_bits + 1, 48)))
     return ChipSpec(cell=cell, array=array, dac=dac, adc=draw(ADCS), transpose=read, write=write, **learning)
