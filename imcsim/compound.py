@@ -203,7 +203,10 @@ class CompoundArray:
         if isinstance(self.scheme, MixedPrecision):
             return self._accumulated(self.scheme, checked_dense(update, die.shape, die.members), rng, now_s)
         if not isinstance(update, Outer):
-            remedy = "give Outer(x, delta); mixed precision takes matrices"
+            remedy = (
+                "give Outer(x, delta): a rule's estimate is one until momentum, Adam, RMSprop, clipping of values or weight "
+                'decay make a matrix of it (optimizer = "sgd" does not); mixed precision takes matrices'
+            )
             raise CapabilityError.of("update", "the fast array is written by pulse trains", "a matrix", remedy)
         self.slow.check_time(now_s)
         array, every = self, self.scheme.transfer_every
