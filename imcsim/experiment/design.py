@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from imcsim import datasets
 from imcsim.errors import Problem, SpecError, did_you_mean
+from imcsim.experiment.learnable import learning_problems
 from imcsim.experiment.reading import ReadSpec, read_problems
 from imcsim.network.mlp import NetworkSpec
 from imcsim.network.on_chip import layer_specs
@@ -36,7 +37,9 @@ class Design(Spec):
             remedy = did_you_mean(self.dataset, datasets.NAMES)
             yield Problem(("dataset",), "no such data set", given=f'"{self.dataset}"', remedy=remedy)
         else:
-            yield from read_problems(self.read, self.chip.cell, len(datasets.load(self.dataset).x_train))
+            data = datasets.load(self.dataset)
+            yield from read_problems(self.read, self.chip.cell, len(data.x_train))
+            yield from learning_problems(self.training, self.chip, data.classes)
         if self.stop is not None and self.stop.after_epochs >= self.training.epochs:
             allowed = f"must be less than training.epochs = {self.training.epochs}"
             remedy = "give an earlier epoch, or leave out [stop]"

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from imcsim import datasets
 from imcsim.errors import Problem, SpecError, did_you_mean
+from imcsim.experiment.curves import learning_quantities
 from imcsim.experiment.design import Design
 from imcsim.experiment.device import device_of, named, own_fields, without_devices
 from imcsim.experiment.paths import value_at
@@ -26,6 +27,7 @@ from imcsim.specs.fields import Spec
 from imcsim.specs.library import is_path, load, read_device
 from imcsim.study.grid import axes_of, multiplied
 from imcsim.study.plan import Axis, Cell, Plan, PlotSpec, Replicates, plot_problems
+from imcsim.study.quantities import Quantity
 from imcsim.training import StopSpec, TrainingSpec
 
 T = TypeVar("T", bound=Spec)
@@ -203,12 +205,21 @@ def _assembled(
             test_samples=len(data.y_test),
             plot=plot,
             tuned=tuple(space),
+            quantities=_quantities(cells),
             notes=tuple(notes),
             warnings=tuple(_outside_valid(table["chip"]["device"], folder, design, sweep, axes)),
         )
     except SpecError as error:
         problems.extend(error.problems)
         return None
+
+
+def _quantities(cells: Sequence[Cell]) -> tuple[Quantity, ...]:
+    """What points have beside accuracies: learning curves, where any network learns by a rule."""
+    trainings = [cell.config["training"] for cell in cells]
+    if all(one["rule"] == "backprop" for one in trainings):
+        return ()
+    return learning_quantities(max(one["epochs"] for one in trainings))
 
 
 def _outside_valid(device: str, folder: Path, design: Design, sweep: Sweep, axes: Sequence[Axis]) -> Iterator[str]:
