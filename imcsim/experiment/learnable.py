@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from imcsim.errors import Problem
 from imcsim.network.capabilities import WORDS, lacking
@@ -33,6 +34,14 @@ def learning_problems(training: TrainingSpec, chip: ChipSpec, classes: int) -> I
     if chip.dac.out_of_range == "error":
         allowed = "inputs outgrow the range that was calibrated while a network learns"
         yield Problem(("chip", "dac", "out_of_range"), allowed, '"error"', 'set it to "clip"')
+
+
+def learnable(chip: ChipSpec) -> dict[str, Any]:
+    """A chip and a training that suit each other, as near to `chip` as can be: to check what else a study says."""
+    if chip.compound is None:
+        return {"chip": chip, "training": TrainingSpec()}
+    clipping = chip.replace("dac.out_of_range", "clip") if chip.dac.out_of_range == "error" else chip
+    return {"chip": clipping, "training": TrainingSpec(where="chip", rule="fa")}
 
 
 def _remedy(name: str, field: str, problem: Problem) -> str:

@@ -14,6 +14,7 @@ from imcsim.errors import Problem, SpecError, did_you_mean
 from imcsim.experiment.curves import learning_quantities
 from imcsim.experiment.design import Design
 from imcsim.experiment.device import device_of, named, own_fields, without_devices
+from imcsim.experiment.learnable import learnable
 from imcsim.experiment.paths import value_at
 from imcsim.experiment.ranges import MAX_POINTS
 from imcsim.experiment.reading import ReadSpec
@@ -107,10 +108,12 @@ def _plan(
         "chip": chip or device or load("sram_ideal"),
         **{key: build(type(one), sections[key], (key,), problems) or one for key, one in stand_ins.items()},
     }
+    harmless: dict[str, Any] = {"network": NetworkSpec(hidden=()), "read": ReadSpec(), **learnable(parts["chip"])}
+    if chip is None:  # what its training needs of it is not known
+        parts |= learnable(parts["chip"])
     given = {key: table[key] for key in ("dataset", "seed") if key in table} | ({"stop": stop} if stop else {})
     design = build(Design, {**given, **parts}, (), problems)
-    harmless = {"dataset": datasets.NAMES[0], "network": NetworkSpec(hidden=()), "read": ReadSpec()}
-    stand_in = design or Design(**{**parts, **harmless})
+    stand_in = design or Design(**{**parts, "dataset": datasets.NAMES[0], **harmless})
     before = len(problems)
     variants, chips = without_devices(sections["variants"], sections["chip"], folder, problems)
 
