@@ -157,7 +157,10 @@ def test_curves_are_as_long_as_the_longest_learning(plan_of):
         ("rule_options.scale = 2.0", 'scale: unknown key "scale"; none is known here'),
         (CHIP.format("sdfa") + "rule_options.connections = 4", "connections = 4: the network has 3 outputs"),
         (CHIP.format("efficientgrad") + "rule_options.pruning.rate = 1.0", "rate = 1.0: must lie between 0 and 1"),
-        (CHIP.format("on_chip_backprop"), "needs a transposed read: the design has no transposed read; add [chip.trans"),
+        (
+            CHIP.format("on_chip_backprop"),
+            "needs a transposed read: the design has no transposed read; add [chip.trans",
+        ),
         (CHIP.format("fa") + 'rule_options.feedback_on = "chip"', "needs arrays for feedback matrices"),
         ('rule = "hardware_aware"\nrule_options.weight_bits = 1', "weight_bits = 1: must be an integer from 2 to 16"),
         ("calibrate_every_epochs = 2", "float weights have no ranges; leave it out"),
@@ -172,7 +175,9 @@ def test_a_rule_that_cannot_be_is_told_with_a_remedy(wrong, training, told):
 @pytest.mark.parametrize("rule", ["hardware_in_the_loop", "usf", "efficientgrad"])
 def test_pulsed_devices_do_not_tell_what_was_written(wrong, rule):
     (line,) = wrong(CHIP.format(rule), BITS, "pulsed_generic")
-    assert "needs the weights as last written: nobody knows what pulses have written; use a rule that does without" in line
+    assert (
+        "needs the weights as last written: nobody knows what pulses have written; use a rule that does without" in line
+    )
     assert "dfa" in line.split("without")[1]
 
 
@@ -210,6 +215,13 @@ def test_compound_arrays_are_for_learning_on_the_chip(wrong):
     compound = 'compound = { kind = "tiki_taka", transfer_rate = 0.1 }\n'
     (line,) = wrong("", compound + BITS, "pulsed_generic")
     assert 'set training.where = "chip"' in line
+
+
+def test_a_fast_array_takes_factors_alone(wrong):
+    compound = 'compound = { kind = "tiki_taka", transfer_rate = 0.1 }\n'
+    (line,) = wrong(CHIP.format("fa"), compound + BITS, "pulsed_generic")
+    assert '[training] optimizer = "adam": makes a matrix of an update' in line
+    assert 'set optimizer = "sgd"' in line
 
 
 def test_the_command_line_ends_with_2_before_anything_runs(tmp_path, capsys):
