@@ -18,6 +18,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
+from imcsim.alignment_figure import alignment, panels
+from imcsim.figure_style import COLOURS, DASHES, GREY, MARKERS, STYLE, band, words
 from imcsim.study.statistics import Interval
 from imcsim.study.store import write_atomic
 from imcsim.study.summary import BEYOND, Row, Summary
@@ -25,59 +27,14 @@ from imcsim.study.table import StudyTable
 from imcsim.x_axis import is_ordered, positions, scale, sidesteps, stands_apart, text
 
 Floats = NDArray[np.float64]
-Draw = Callable[[Summary, Axes], Axes]
+Draw = Callable[..., Axes | Figure]
 
 KINDS: dict[str, dict[str, Any]] = {"png": {}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}  # without dates
-
-STYLE: dict[Any, Any] = {
-    "font.size": 9,
-    "axes.titlesize": 10,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": "0.9",
-    "legend.frameon": False,
-    "text.parse_math": False,  # a "$" in a study's name is a dollar
-    "svg.fonttype": "none",  # text stays text: searchable, and set in the reader's font
-    "svg.hashsalt": "imcsim",
-    "pdf.fonttype": 42,
-}
-
-# Okabe & Ito (2008), without the yellow that vanishes on white; a marker for who sees or prints no colour. One marker
-# more than colours: a pair comes again only after 56 lines.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<")
-GREY = "0.35"
-DASHES = (0, (2.5, 1.5))  # of what is extrapolated; shorter than those of float
 
 # A cell of the heat map counts as near the float accuracy down to one percentage point below it.
 NEAR = 0.01
 
 MOST_FIGURES = 12  # combinations of what is swept beside x and series: who looks at more, looks at none
-
-WORDS = {
-    "chip.adc": "ADC",
-    "chip.adc.bits": "ADC bits",
-    "chip.adc.noise_lsb": "ADC noise (LSB)",
-    "chip.adc.range": "ADC range",
-    "chip.array.mapping": "weight mapping",
-    "chip.array.rows": "rows of an array",
-    "chip.array.weight_bits": "weight bits",
-    "chip.cell.v_wl_V": "word-line voltage (V)",
-    "chip.cell.mismatch_sigma_rel": "cell mismatch (sigma / unit current)",
-    "chip.cell.read_noise_rel": "read noise (sigma / unit current)",
-    "chip.cell.sigma_vt_V": "threshold mismatch (V)",
-    "chip.dac": "input converter",
-    "chip.dac.bits": "input bits",
-    "network.hidden": "hidden layers",
-    "chip.array.cols": "columns of an array",
-    "chip.wires.r_col_ohm": "resistance of a bit-line segment (ohm)",
-    "chip.wires.r_row_ohm": "resistance of a word-line segment (ohm)",
-    "read.compensation": "drift compensation",
-    "read.now_s": "time after programming",
-    "training.epochs": "epochs",
-}
 
 
 def accuracy_vs_bits(summary: Summary, ax: Axes) -> Axes:
@@ -103,7 +60,7 @@ def accuracy_vs_bits(summary: Summary, ax: Axes) -> Axes:
             alone = np.array([apart[row.coordinates[x]] for row in line.rows])
             handles.append(_line(ax, line.rows, factor * _along(line, x, places) + step, alone, style))
         scale(ax, x, values)
-        ax.set(xlabel=_words(x), ylabel="accuracy (%)", ylim=_limits(summary))
+        ax.set(xlabel=words(x), ylabel="accuracy (%)", ylim=_limits(summary))
         ax.set_title(_title(summary), loc="left")
         if beyond:
             handles.append(Line2D([], [], color=GREY, linestyle=DASHES, marker="o", markerfacecolor="white"))
@@ -113,13 +70,13 @@ def accuracy_vs_bits(summary: Summary, ax: Axes) -> Axes:
         if _chance_is_near(summary):
             handles.append(ax.axhline(100 * summary.chance, color=GREY, linestyle=":"))
             labels.append(chance)
-        _legend(ax, handles, labels, title="" if series is None else _words(series))
+        _legend(ax, handles, labels, title="" if series is None else words(series))
         _small_print(
             ax,
-            _replicates_in_words(summary.rows),
+            __replicates_in_words(summary.rows),
             "Lines are shifted sideways to be told apart." if len(lines) > 1 else "",
-            f"Everywhere the same: {' and '.join(_words(path) for path in (x, *twins))}." if twins else "",
-            f"Along x, these change, too: {', '.join(_words(path) for path in others)}." if others else "",
+            f"Everywhere the same: {' and '.join(words(path) for path in (x, *twins))}." if twins else "",
+            f"Along x, these change, too: {', '.join(words(path) for path in others)}." if others else "",
             f"Extrapolated: {BEYOND}." if beyond else "",
             "" if _chance_is_near(summary) else f"{chance.capitalize()} lies below this axis.",
         )
@@ -148,7 +105,7 @@ def heat_map(summary: Summary, ax: Axes) -> Axes:
         _border(ax, near)
         ax.set_xticks(range(len(across)), [text(value, x) for value in across])
         ax.set_yticks(range(len(up)), [text(value, series) for value in up])
-        ax.set(xlabel=_words(x), ylabel=_words(series))
+        ax.set(xlabel=words(x), ylabel=words(series))
         ax.set_title(_title(summary), loc="left")
         ax.figure.colorbar(image, ax=ax, label="accuracy (%)")
         _small_print(ax, f"Mean accuracy in %, {_count(summary.rows)}.", _border_in_words(near, summary.rows))
@@ -164,7 +121,7 @@ def losses(summary: Summary, ax: Axes) -> Axes:
     first = summary.values(x)[0]
     with mpl.rc_context(STYLE):
         places = np.arange(len(lost))[::-1]
-        mean, low, high = 100 * np.array([_level(interval) for interval in lost.values()]).T
+        mean, low, high = 100 * np.array([band(interval) for interval in lost.values()]).T
         ax.axvline(0, color=GREY, linewidth=1)
         ax.errorbar(mean, places, xerr=(mean - low, high - mean), fmt="o", color=COLOURS[0], markersize=5, capsize=2.5)
         for place, value, edge in zip(places, mean, high, strict=True):
@@ -235,6 +192,9 @@ def _figures(table: StudyTable) -> Iterator[tuple[str, Draw, Summary]]:
         if not _known(part.rows):
             continue
         suffix = f"_{number}" if len(slices) > 1 else ""
+        if table.plot.kind == "alignment":
+            yield f"alignment{suffix}", alignment, part
+            continue
         if table.plot.kind == "losses":
             if part.losses(x):
                 yield f"losses{suffix}", losses, part
@@ -255,11 +215,14 @@ def figures_left_out(table: StudyTable) -> int:
 
 def _slices(table: StudyTable) -> list[Summary]:
     assert table.plot is not None
-    kept = (table.plot.x, table.plot.series)
-    return table.summary().slices(*(path for path in kept if path is not None))
+    kept, summary = (table.plot.x, table.plot.series), table.summary()
+    shown = panels(summary) if table.plot.kind == "alignment" else []
+    return summary.slices(*(path for path in kept if path is not None), *shown)
 
 
 def _figure(draw: Draw, summary: Summary) -> Figure:
+    if draw is alignment:
+        return alignment(summary)
     rows = len(summary.rows) if draw is losses else 0
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(6.4, max(4.2, 1.6 + 0.36 * rows)), layout="constrained")
@@ -300,7 +263,7 @@ def _line(ax: Axes, rows: Sequence[Row], at: Floats, apart: NDArray[np.bool_], s
     for position, row in zip(at, rows, strict=True):
         dots = 100 * np.array(row.replicates)
         ax.plot(np.full(len(dots), position), dots, ".", markersize=3, color=colour, alpha=0.35, markeredgewidth=0)
-    mean, low, high = 100 * np.array([_level(row.accuracy) for row in rows]).T
+    mean, low, high = 100 * np.array([band(row.accuracy) for row in rows]).T
     ax.errorbar(at, mean, yerr=(mean - low, high - mean), fmt="none", ecolor=colour, elinewidth=1, capsize=2.5)
     beyond = np.array([row.extrapolated > 0 for row in rows])
     marks: dict[str, Any] = {"marker": MARKERS[style.place % len(MARKERS)], "markersize": 5.5, "markeredgewidth": 1.2}
@@ -335,7 +298,7 @@ def _float_baseline(ax: Axes, lines: Sequence[Summary], along: Sequence[Floats])
         ax.axhspan(low, high, color="0.5", alpha=0.2, linewidth=0)
         return ax.axhline(mean, color=GREY, linestyle="--", linewidth=1.2)
     for colour, line, at in zip(itertools.cycle(COLOURS), lines, along, strict=False):
-        mean, low, high = 100 * np.array([_level(row.accuracy_float) for row in line.rows]).T
+        mean, low, high = 100 * np.array([band(row.accuracy_float) for row in line.rows]).T
         ax.fill_between(at, low, high, color=colour, alpha=0.12, linewidth=0)
         ax.plot(at, mean, color=colour, linestyle="--", linewidth=1.2)
     return Line2D([], [], color=GREY, linestyle="--", linewidth=1.2)
@@ -345,14 +308,7 @@ def _float_levels(rows: Iterable[Row]) -> set[tuple[float, float, float]]:
     """The different float accuracies, from complete rows if there are any: gaps alone make no difference."""
     known = _known(rows)
     complete = [row for row in known if not (row.failed or row.missing)]
-    return {_level(row.accuracy_float) for row in complete or known}
-
-
-def _level(interval: Interval) -> tuple[float, float, float]:
-    """Mean and bounds; a single value, which has no bounds, as a band of no width."""
-    if math.isnan(interval.low):
-        return interval.mean, interval.mean, interval.mean
-    return interval.mean, interval.low, interval.high
+    return {band(row.accuracy_float) for row in complete or known}
 
 
 def _known(rows: Iterable[Row]) -> list[Row]:
@@ -385,7 +341,7 @@ def _chance_is_near(summary: Summary) -> bool:
 def _extent(summary: Summary) -> tuple[float, float]:
     """The smallest and the largest number to be seen, in %, within 0 ... 100."""
     rows = _known(summary.rows)
-    seen = [(*_level(row.accuracy), *_level(row.accuracy_float), *row.replicates) for row in rows]
+    seen = [(*band(row.accuracy), *band(row.accuracy_float), *row.replicates) for row in rows]
     percent = np.clip([100 * value for values in seen for value in values], 0.0, 100.0)
     return float(percent.min()), float(percent.max())
 
@@ -413,13 +369,9 @@ def _border_in_words(near: NDArray[np.bool_], rows: Sequence[Row]) -> str:
 # Words
 
 
-def _words(path: str) -> str:
-    return WORDS.get(path, path)
-
-
 def _title(summary: Summary) -> str:
     fixed = ", ".join(
-        f"{_words(path)} = {text(value, path)}" for path, value in summary.fixed.items() if value is not None
+        f"{words(path)} = {text(value, path)}" for path, value in summary.fixed.items() if value is not None
     )
     return "\n".join([summary.name, *textwrap.wrap(fixed, 70)])
 
@@ -429,7 +381,7 @@ def _float_in_words(rows: Sequence[Row]) -> str:
     return f"float ({100 * levels.pop()[0]:.1f} %)" if len(levels) == 1 else "float"
 
 
-def _replicates_in_words(rows: Sequence[Row]) -> str:
+def __replicates_in_words(rows: Sequence[Row]) -> str:
     """Where the bars, dots and bands come from."""
     on_chip, in_float = ([row.accuracy for row in _known(rows)], [row.accuracy_float for row in _known(rows)])
     if all(math.isnan(interval.low) for interval in on_chip):

@@ -37,7 +37,8 @@ ORDER = [
     {"learning"},
     {"study"},
     {"experiment"},
-    {"x_axis"},
+    {"x_axis", "figure_style"},
+    {"alignment_figure"},
     {"plots"},
     {"budget_figure", "device_figure"},
     {"cli"},
@@ -50,7 +51,7 @@ ONLY = {
     "specs": {"errors"},
     "study": {"errors", "version", "specs"},
     "x_axis": set(),
-    "plots": {"errors", "study", "specs", "x_axis"},
+    "plots": {"errors", "study", "specs", "x_axis", "figure_style", "alignment_figure"},
 }
 
 # Its names are imported when they are first used, so it stands right of everything; nothing imports it.

@@ -7,6 +7,7 @@ from typing import Any
 
 from imcsim import datasets
 from imcsim.datasets import DataSet
+from imcsim.experiment.aligned import alignments
 from imcsim.experiment.design import Design
 from imcsim.experiment.reading import TimedDie, extrapolations
 from imcsim.experiment.trained import make_training, make_tuning_training, on_chip, training_key
@@ -27,13 +28,17 @@ def evaluate(
     """The accuracies of each (die, read) of `replicates`, one after the other, with the weights of `training`.
 
     Streams are keyed by replicate alone, so that cells share initial weights, data order, dies and, as far as their
-    designs agree, the noise of each read: differences between cells are not blurred by different draws.
+    designs agree, the noise of each read: differences between cells are not blurred by different draws. Of a study of
+    alignment, what that measures.
     """
     design, tuning = read_config(config)
     notes: dict[str, Any] = {}
     if tuning is not None:
         notes["tuned"] = artifacts.get(tuned_key(config))["winner"]
         design = changed(design, notes["tuned"])
+    if design.alignment is not None:
+        yield from alignments(design, training, replicates, artifacts)
+        return
     trained = artifacts.get(training_key(design, training))
     if trained["stopped"]:
         notes["stopped"] = True

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from imcsim import datasets
 from imcsim.errors import Problem, SpecError, did_you_mean
+from imcsim.experiment.alignment import AlignmentSpec, quantities_of
 from imcsim.experiment.design import Design
 from imcsim.experiment.device import device_of, named, own_fields, without_devices
 from imcsim.experiment.paths import value_at
@@ -26,13 +27,14 @@ from imcsim.specs.fields import Spec
 from imcsim.specs.library import is_path, load, read_device
 from imcsim.study.grid import axes_of, multiplied
 from imcsim.study.plan import Axis, Cell, Plan, PlotSpec, Replicates, plot_problems
+from imcsim.study.quantities import Quantity
 from imcsim.training import StopSpec, TrainingSpec
 
 T = TypeVar("T", bound=Spec)
 
 SECTIONS = (
     *("name", "dataset", "seed", "replicates", "network", "training", "stop", "chip", "read"),
-    *("variants", "grid", "tune", "plot"),
+    *("alignment", "variants", "grid", "tune", "plot"),
 )
 
 
@@ -97,6 +99,7 @@ def _plan(
     replicates = build(Replicates, sections["replicates"], ("replicates",), problems)
     plot = _optional(PlotSpec, "plot", table, problems)
     stop = _optional(StopSpec, "stop", table, problems)
+    alignment = _optional(AlignmentSpec, "alignment", table, problems)
     device = device_of(sections["chip"], folder, problems)
     chip = overlaid(device, own_fields(sections["chip"]), ("chip",), problems) if device else None
     # what is at fault is stood in for, so that the rest is checked all the same
@@ -105,7 +108,8 @@ def _plan(
         "chip": chip or device or load("sram_ideal"),
         **{key: build(type(one), sections[key], (key,), problems) or one for key, one in stand_ins.items()},
     }
-    given = {key: table[key] for key in ("dataset", "seed") if key in table} | ({"stop": stop} if stop else {})
+    given = {key: table[key] for key in ("dataset", "seed") if key in table}
+    given |= {key: one for key, one in (("stop", stop), ("alignment", alignment)) if one}
     design = build(Design, {**given, **parts}, (), problems)
     harmless = {"dataset": datasets.NAMES[0], "network": NetworkSpec(hidden=()), "read": ReadSpec()}
     stand_in = design or Design(**{**parts, **harmless})
@@ -119,10 +123,7 @@ def _plan(
     if not sweep.factors and len(problems) == before and isinstance(table.get("grid", {}), Mapping):
         example = 'for one, "chip.adc.bits" = [4, 6, 8]'
         problems.append(Problem(("grid",), "is empty: a study sweeps at least one path", remedy=example))
-    tuned = None
-    if "tune" in table:
-        paths = [path for block in sweep.blocks for path in block.paths]
-        tuned = read_tuning(table["tune"], stand_in, paths, variants, problems)
+    tuned = _tuned(table, stand_in, sweep, problems)
     if len(problems) > before:
         return None
     repeats = math.prod(to_table(replicates).values()) if replicates else 1
@@ -151,6 +152,19 @@ def _plan(
             str(name), {**table, **sections}, folder, design, sweep, axes, cells, replicates, plot, tuned, problems
         )
     )
+
+
+def _tuned(
+    table: Mapping[str, Any], design: Design, sweep: Sweep, problems: list[Problem]
+) -> tuple[TuneSpec, Mapping[str, Sequence[Any]]] | None:
+    """What [tune] asks for; None where the study has none, or it is wrong."""
+    if "tune" not in table:
+        return None
+    if "alignment" in table:
+        problems.append(Problem(("tune",), "has no meaning with [alignment]: nothing is learnt", remedy="drop one"))
+        return None
+    paths = [path for block in sweep.blocks for path in block.paths]
+    return read_tuning(table["tune"], design, paths, sweep.variants, problems)
 
 
 def _assembled(
@@ -203,12 +217,21 @@ def _assembled(
             test_samples=len(data.y_test),
             plot=plot,
             tuned=tuple(space),
+            quantities=_quantities(design, axes),
             notes=tuple(notes),
             warnings=tuple(_outside_valid(table["chip"]["device"], folder, design, sweep, axes)),
         )
     except SpecError as error:
         problems.extend(error.problems)
         return None
+
+
+def _quantities(design: Design, axes: Sequence[Axis]) -> tuple[Quantity, ...]:
+    """What points have beside accuracies."""
+    if design.alignment is None:
+        return ()
+    hidden = [value for axis in axes if axis.path == "network.hidden" for value in axis.values]
+    return quantities_of(1 + max(len(one) for one in [design.network.hidden, *hidden]))
 
 
 def _outside_valid(device: str, folder: Path, design: Design, sweep: Sweep, axes: Sequence[Axis]) -> Iterator[str]:

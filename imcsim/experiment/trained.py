@@ -61,8 +61,7 @@ def _trained(key: Key, data: DataSet, *streams: str) -> Mapping[str, Any]:
     network, recipe = built(NetworkSpec, key["network"]), built(TrainingSpec, key["recipe"])
     stop = built(StopSpec, key["stop"]) if "stop" in key else None
     seed, training = key["seed"], key["training"]
-    weights = child(seed, *streams, "initial weights", training)
-    start = initial_mlp(network, data.x_train.shape[1], data.classes, weights)
+    start = _initial(network, data, seed, *streams, training=training)
     trained = train(start, data, recipe, child(seed, *streams, "data order", training), stop)
     return {
         "weights": {str(i): w for i, w in enumerate(trained.mlp.weights)},
@@ -73,10 +72,25 @@ def _trained(key: Key, data: DataSet, *streams: str) -> Mapping[str, Any]:
     }
 
 
-def on_chip(trained: Mapping[str, Any], design: Design, data: DataSet, rng: np.random.Generator) -> ChipNetwork:
-    """The weights of a training on the nominal die of the design's chip, its ranges calibrated."""
+def initial_weights(design: Design, training: int, data: DataSet) -> MLP:
+    """The weights that a training starts from."""
+    return _initial(design.network, data, design.seed, training=training)
+
+
+def _initial(network: NetworkSpec, data: DataSet, seed: int, *streams: str, training: int) -> MLP:
+    rng = child(seed, *streams, "initial weights", training)
+    return initial_mlp(network, data.x_train.shape[1], data.classes, rng)
+
+
+def trained_weights(trained: Mapping[str, Any], design: Design) -> MLP:
+    """The weights of a training."""
     weights, biases = (
         tuple(trained[name][str(i)] for i in range(len(trained[name]))) for name in ("weights", "biases")
     )
-    network = program(MLP(weights, biases, design.network.activation), design.chip, rng)
+    return MLP(weights, biases, design.network.activation)
+
+
+def on_chip(trained: Mapping[str, Any], design: Design, data: DataSet, rng: np.random.Generator) -> ChipNetwork:
+    """The weights of a training on the nominal die of the design's chip, its ranges calibrated."""
+    network = program(trained_weights(trained, design), design.chip, rng)
     return calibrate(network, data.x_train[:CALIBRATION_SAMPLES], rng)
