@@ -48,8 +48,11 @@ def alignment(summary: Summary) -> Figure:
                 handles = _panel(ax, summary, path, name, place)
                 if name == "cosine":
                     ax.axhline(0, color=GREY, linewidth=0.8, zorder=1)
+        for ax in axes[:-1, 0]:
+            ax.set_ylim(_lowest(summary), 1.07)
         for path, ax in zip(paths, axes[-1], strict=True):
-            ax.set_xlabel(textwrap.fill(words(path), 24))
+            twins = [one for one in summary.axes if one != path and summary.are_equal(one, path)]
+            ax.set_xlabel(textwrap.fill(" and ".join(map(words, [path, *twins])), 24))
         fixed = ", ".join(f"{words(path)} = {text(value, path)}" for path, value in summary.fixed.items())
         figure.suptitle("\n".join(filter(None, [summary.name, fixed])), x=0.01, ha="left", fontsize=10)
         labels = [str(line) for line in lines]
@@ -76,16 +79,23 @@ def _panel(ax: Axes, summary: Summary, path: str, name: str, place: int) -> list
         marks: dict[str, Any] = {"marker": MARKERS[number % len(MARKERS)], "markersize": 4}
         # every other one is hollow, a difference that survives a print in grey
         face = "white" if number % 2 else colour
-        ax.fill_between(at, low, high, color=colour, alpha=0.15, linewidth=0)
+        ax.errorbar(at, mean, yerr=(mean - low, high - mean), fmt="none", ecolor=colour, elinewidth=0.7, alpha=0.5)
         (handle,) = ax.plot(at, mean, color=colour, linestyle=dash, linewidth=1.1, markerfacecolor=face, **marks)
         handles.append(handle)
     scale(ax, path, values)
     return handles
 
 
+def _lowest(summary: Summary) -> float:
+    """Where the axes of cosines end: below every mean; an interval may end beyond."""
+    layers = range(len(summary.along["cosine"]))
+    return float(np.nanmin([row.interval("cosine", place).mean for row in summary.rows for place in layers])) - 0.1
+
+
 def _replicates(rows: Sequence[Row]) -> str:
     """Where the bands come from."""
     known = [row.accuracy for row in rows if not math.isnan(row.accuracy.mean)]
     counts = {(one.n_trainings, one.n_dies) for one in known}
-    told = " or ".join(f"{trainings} trainings x {dies} dies" for trainings, dies in sorted(counts))
-    return f"mean and 95 % interval of {told}"
+    trainings, dies = max(counts, default=(0, 0))
+    plural = "" if trainings == 1 else "s", "" if dies == 1 else "s"
+    return f"mean and 95 % interval, {trainings} training{plural[0]} x {dies} die{plural[1]}"

@@ -32,6 +32,7 @@ DASHES = (0, (2.5, 1.5))  # of what is extrapolated; shorter than those of float
 WORDS = {
     "chip.adc": "ADC",
     "chip.adc.bits": "ADC bits",
+    "chip.transpose.adc.bits": "ADC bits of the transposed read",
     "chip.adc.noise_lsb": "ADC noise (LSB)",
     "chip.adc.range": "ADC range",
     "chip.array.mapping": "weight mapping",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,7 +10,16 @@ import numpy as np
 from imcsim import datasets
 from imcsim.datasets import DataSet
 from imcsim.experiment.design import Design
-from imcsim.experiment.trained import CALIBRATION_SAMPLES, initial_weights, trained_weights, training_key
+from imcsim.experiment.trained import (
+    CALIBRATION_SAMPLES,
+    artifact_of,
+    beginning,
+    initial_weights,
+    trained_weights,
+    training_key,
+)
+from imcsim.learning import learn
+from imcsim.network.ideal import IdealNetwork
 from imcsim.network.learning_chip import LearningChip, learning_chip
 from imcsim.network.mlp import MLP
 from imcsim.rng import child, draw_key
@@ -21,6 +30,7 @@ from imcsim.rules.rule import Batch
 from imcsim.specs.codec import to_table
 from imcsim.study.canonical import digest
 from imcsim.study.store import Artifacts
+from imcsim.study.work import Key
 from imcsim.training import accuracy
 
 Array = np.ndarray[Any, Any]
@@ -35,14 +45,15 @@ def alignments(
     """
     spec, data = design.alignment, datasets.load(design.dataset)
     assert spec is not None
-    trained = artifacts.get(training_key(design, training)) if spec.at == "trained" else None
+    rule, trained = learning_rule(spec.rule), _trained(design, training, artifacts)
     mlp = initial_weights(design, training, data) if trained is None else trained_weights(trained, design)
     told = {} if trained is None or not trained["stopped"] else {"stopped": True}
-    rule = learning_rule(spec.rule)
     for die, read in replicates:
         measured = _measured(design, mlp, training, die, data)
         rng = child(design.seed, "alignment", training, die, read)
         options: dict[str, Any] = {"draws": spec.draws, "reference": measured.reference}
+        if spec.at == "learnt":  # what it began with, as `begin` lets it
+            options["state"] = rule.init(measured.network, child(_course_key(design.seed, training), "rule"))
         found = gradient_alignment(rule, measured.network, measured.batch, rng, **options)
         with np.errstate(divide="ignore"):
             snr_db = 10 * np.log10(found.snr)
@@ -54,6 +65,40 @@ def alignments(
             "snr_db": snr_db,
             **told,
         }
+
+
+def learnt_key(design: Design, training: int) -> Key:
+    """The artifact of the weights that the rule itself has learnt on an ideal chip."""
+    assert design.alignment is not None
+    return {**training_key(design, training), "kind": "learnt", "rule": design.alignment.rule}
+
+
+def make_learnt(key: Key) -> Mapping[str, Any]:
+    """The weights of `learnt_key`, their accuracy on the test part, and whether the learning was stopped."""
+    data, seed, training = datasets.load(key["dataset"]), key["seed"], key["training"]
+    start, recipe, stop = beginning(key, data)
+    network = IdealNetwork(start, recipe.loss)
+    rng = child(seed, "learning", training)
+    learned = learn(network, learning_rule(key["rule"]), data, recipe, rng, stop)
+    if learned.diverged_at is not None:
+        raise ArithmeticError(f"rule {key['rule']} diverged in epoch {learned.diverged_at}: lower the learning rate")
+    return artifact_of(learned.network.mlp, learned.accuracy_test, stopped=learned.stopped)
+
+
+def _course_key(seed: int, training: int) -> int:
+    """The key of the course that `make_learnt` takes."""
+    return draw_key(child(seed, "learning", training))
+
+
+def _trained(design: Design, training: int, artifacts: Artifacts) -> Mapping[str, Any] | None:
+    assert design.alignment is not None
+    match design.alignment.at:
+        case "initial":
+            return None
+        case "trained":
+            return artifacts.get(training_key(design, training))
+        case "learnt":
+            return artifacts.get(learnt_key(design, training))
 
 
 class _Measured(NamedTuple):
@@ -76,8 +121,9 @@ def _measured(design: Design, mlp: MLP, training: int, die: int, data: DataSet) 
     spec, seed = design.alignment, design.seed
     assert spec is not None
     config = {name: value for name, value in to_table(design).items() if name != "alignment"}
-    of = {"design": config, "alignment": {**to_table(spec), "rule": "", "draws": 0}, "training": training, "die": die}
-    name = digest(of)
+    rule = spec.rule if spec.at == "learnt" else ""
+    of_spec = {**to_table(spec), "rule": rule, "draws": 0}
+    name = digest({"design": config, "alignment": of_spec, "training": training, "die": die})
     if name not in _KEPT:
         if len(_KEPT) >= _MOST_KEPT:
             _KEPT.clear()

@@ -19,12 +19,13 @@ from imcsim.study.quantities import Dimension, Quantity
 class AlignmentSpec(Spec):
     """What is measured in place of an accuracy after training: a rule's estimates against the gradient of each die.
 
-    `at` the weights that training starts from, or those that it ends with, programmed; on a batch of so many training
-    `samples`, over `draws` estimates of the rule and `passes` of the reference.
+    `at` the weights that training starts from, those that it ends with, in float, or those that the rule itself has
+    "learnt" by the same recipe on an ideal chip, its random matrices kept; programmed on each die. On a batch of so
+    many training `samples`, over `draws` estimates of the rule and `passes` of the reference.
     """
 
     rule: str
-    at: Literal["initial", "trained"] = "trained"
+    at: Literal["initial", "trained", "learnt"] = "trained"
     samples: int = limited(128, low=1, high=100_000)
     draws: int = limited(16, low=2, high=100_000)
     passes: int = limited(32, low=1, high=100_000)

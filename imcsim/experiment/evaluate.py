@@ -7,7 +7,7 @@ from typing import Any
 
 from imcsim import datasets
 from imcsim.datasets import DataSet
-from imcsim.experiment.aligned import alignments
+from imcsim.experiment.aligned import alignments, make_learnt
 from imcsim.experiment.design import Design
 from imcsim.experiment.reading import TimedDie, extrapolations
 from imcsim.experiment.trained import make_training, make_tuning_training, on_chip, training_key
@@ -77,6 +77,8 @@ def make(key: Key, artifacts: Artifacts) -> Mapping[str, Any]:
     match key["kind"]:
         case "training":
             return make_training(key)
+        case "learnt":
+            return make_learnt(key)
         case "tuning training":
             return make_tuning_training(key)
         case "score":

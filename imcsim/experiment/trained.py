@@ -58,17 +58,26 @@ def make_tuning_training(key: Key) -> Mapping[str, Any]:
 
 
 def _trained(key: Key, data: DataSet, *streams: str) -> Mapping[str, Any]:
+    start, recipe, stop = beginning(key, data, *streams)
+    trained = train(start, data, recipe, child(key["seed"], *streams, "data order", key["training"]), stop)
+    made = artifact_of(trained.mlp, trained.accuracy_test, stopped=trained.stopped)
+    return {**made, "loss_per_epoch": trained.loss_per_epoch}
+
+
+def beginning(key: Key, data: DataSet, *streams: str) -> tuple[MLP, TrainingSpec, StopSpec | None]:
+    """What a training of `key` starts from, its recipe, and when it is given up."""
     network, recipe = built(NetworkSpec, key["network"]), built(TrainingSpec, key["recipe"])
     stop = built(StopSpec, key["stop"]) if "stop" in key else None
-    seed, training = key["seed"], key["training"]
-    start = _initial(network, data, seed, *streams, training=training)
-    trained = train(start, data, recipe, child(seed, *streams, "data order", training), stop)
+    return _initial(network, data, key["seed"], *streams, training=key["training"]), recipe, stop
+
+
+def artifact_of(mlp: MLP, accuracy_test: float, *, stopped: bool) -> dict[str, Any]:
+    """Trained weights as artifacts hold them."""
     return {
-        "weights": {str(i): w for i, w in enumerate(trained.mlp.weights)},
-        "biases": {str(i): b for i, b in enumerate(trained.mlp.biases)},
-        "accuracy": trained.accuracy_test,
-        "loss_per_epoch": trained.loss_per_epoch,
-        "stopped": trained.stopped,
+        "weights": {str(i): w for i, w in enumerate(mlp.weights)},
+        "biases": {str(i): b for i, b in enumerate(mlp.biases)},
+        "accuracy": accuracy_test,
+        "stopped": stopped,
     }
 
 
