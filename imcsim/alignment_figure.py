@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 import textwrap
-from collections.abc import Sequence
 from typing import Any
 
 import matplotlib as mpl
@@ -13,8 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from imcsim.figure_style import COLOURS, GREY, MARKERS, STYLE, band, words
-from imcsim.study.summary import Row, Summary
+from imcsim.plots import COLOURS, GREY, MARKERS, STYLE, band, count_of, words_of
+from imcsim.study.summary import Summary
 from imcsim.x_axis import positions, scale, text
 
 DASHED = ("-", "--", ":")  # colours come again dashed, then dotted
@@ -52,11 +50,11 @@ def alignment(summary: Summary) -> Figure:
             ax.set_ylim(_lowest(summary), 1.07)
         for path, ax in zip(paths, axes[-1], strict=True):
             twins = [one for one in summary.axes if one != path and summary.are_equal(one, path)]
-            ax.set_xlabel(textwrap.fill(" and ".join(map(words, [path, *twins])), 24))
-        fixed = ", ".join(f"{words(path)} = {text(value, path)}" for path, value in summary.fixed.items())
+            ax.set_xlabel(textwrap.fill(" and ".join(map(words_of, [path, *twins])), 24))
+        fixed = ", ".join(f"{words_of(path)} = {text(value, path)}" for path, value in summary.fixed.items())
         figure.suptitle("\n".join(filter(None, [summary.name, fixed])), x=0.01, ha="left", fontsize=10)
         labels = [str(line) for line in lines]
-        title = f"{words(summary.plot.x)}; {_replicates(summary.rows)}"
+        title = f"{words_of(summary.plot.x)}; mean and 95 % interval, {count_of(summary.rows)}"
         figure.legend(handles, labels, title=title, loc="outside lower center", ncols=4, fontsize=8)
     return figure
 
@@ -90,12 +88,3 @@ def _lowest(summary: Summary) -> float:
     """Where the axes of cosines end: below every mean; an interval may end beyond."""
     layers = range(len(summary.along["cosine"]))
     return float(np.nanmin([row.interval("cosine", place).mean for row in summary.rows for place in layers])) - 0.1
-
-
-def _replicates(rows: Sequence[Row]) -> str:
-    """Where the bands come from."""
-    known = [row.accuracy for row in rows if not math.isnan(row.accuracy.mean)]
-    counts = {(one.n_trainings, one.n_dies) for one in known}
-    trainings, dies = max(counts, default=(0, 0))
-    plural = "" if trainings == 1 else "s", "" if dies == 1 else "s"
-    return f"mean and 95 % interval, {trainings} training{plural[0]} x {dies} die{plural[1]}"

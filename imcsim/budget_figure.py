@@ -13,8 +13,7 @@ from matplotlib.figure import Figure
 
 from imcsim.budget.results import Budget, Point, snr_dB
 from imcsim.budget.sources import WORDS
-from imcsim.figure_style import GREY, STYLE
-from imcsim.plots import save_as
+from imcsim.plots import GREY, STYLE, save_as
 
 # Okabe & Ito (2008), light and dark by turns along the stack; a hatch for who sees or prints no colour.
 FILLS: dict[str, tuple[str, str]] = {

@@ -15,8 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from imcsim.device_curves import Curve, Panel, Tables
-from imcsim.figure_style import COLOURS, MARKERS, STYLE
-from imcsim.plots import save_as
+from imcsim.plots import COLOURS, MARKERS, STYLE, save_as
 
 PANEL_INCHES = (4.6, 3.5)
 TIMES_S = {

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from imcsim.alignment_figure import alignment, panels
-from imcsim.figure_style import MARKERS
+from imcsim.plots import MARKERS
 from imcsim.study.plan import PlotSpec
 from imcsim.study.statistics import Interval
 from imcsim.study.summary import Row, Summary, format_summary
 
-RULE, NOISE, BITS, TWIN = "alignment.rule", "chip.cell.read_noise_rel", "chip.adc.bits", "chip.transpose.adc.bits"
+RULE, NOISE, BITS, TWIN = "training.rule", "chip.cell.read_noise_rel", "chip.adc.bits", "chip.transpose.adc.bits"
 NOTHING = Interval(0.9, 0.8, 1.0, 2, 2, "t", 2.0)
 LAYERS = (1, 2)
 

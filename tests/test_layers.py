@@ -37,9 +37,10 @@ ORDER = [
     {"learning"},
     {"study"},
     {"experiment"},
-    {"x_axis", "figure_style"},
-    {"alignment_figure"},
+    {"x_axis"},
     {"plots"},
+    {"learning_curves", "alignment_figure"},
+    {"figures"},
     {"budget_figure", "device_figure"},
     {"cli"},
 ]
@@ -51,7 +52,9 @@ ONLY = {
     "specs": {"errors"},
     "study": {"errors", "version", "specs"},
     "x_axis": set(),
-    "plots": {"errors", "study", "specs", "x_axis", "figure_style", "alignment_figure"},
+    "plots": {"errors", "study", "specs", "x_axis"},
+    "learning_curves": {"errors", "study", "specs", "x_axis", "plots"},
+    "alignment_figure": {"errors", "study", "specs", "x_axis", "plots"},
 }
 
 # Its names are imported when they are first used, so it stands right of everything; nothing imports it.

@@ -6,34 +6,28 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from imcsim.errors import Problem, did_you_mean
+from imcsim.errors import Problem
 from imcsim.experiment.reading import ReadSpec
 from imcsim.network.effective import matrix_problems
-from imcsim.rules.library import RULES
 from imcsim.specs.chip import ChipSpec
 from imcsim.specs.fields import Spec, limited
 from imcsim.study.quantities import Dimension, Quantity
+from imcsim.training import TrainingSpec
 
 
 @dataclass(frozen=True, kw_only=True)
 class AlignmentSpec(Spec):
-    """What is measured in place of an accuracy after training: a rule's estimates against the gradient of each die.
+    """What is measured in place of learning: the estimates of the training's rule, against the gradient of each die.
 
-    `at` the weights that training starts from, those that it ends with, in float, or those that the rule itself has
-    "learnt" by the same recipe on an ideal chip, its random matrices kept; programmed on each die. On a batch of so
-    many training `samples`, over `draws` estimates of the rule and `passes` of the reference.
+    `at` the weights that learning starts from, those that backprop in float has "trained" by the same recipe, or those
+    that the rule itself has "learnt" by it on an ideal chip, with the same random matrices; programmed on each die. On
+    a batch of so many training `samples`, over `draws` estimates of the rule and `passes` of the reference.
     """
 
-    rule: str
-    at: Literal["initial", "trained", "learnt"] = "trained"
+    at: Literal["initial", "trained", "learnt"] = "learnt"
     samples: int = limited(128, low=1, high=100_000)
     draws: int = limited(16, low=2, high=100_000)
     passes: int = limited(32, low=1, high=100_000)
-
-    def problems(self) -> Iterable[Problem]:
-        if self.rule not in RULES:
-            remedy = did_you_mean(self.rule, RULES)
-            yield Problem(("rule",), "must be the name of a learning rule", f'"{self.rule}"', remedy)
 
 
 def quantities_of(layers: int) -> tuple[Quantity, ...]:
@@ -46,11 +40,13 @@ def quantities_of(layers: int) -> tuple[Quantity, ...]:
     )
 
 
-def alignment_problems(chip: ChipSpec, read: ReadSpec) -> Iterable[Problem]:
-    """What keeps gradients from being measured on such a chip."""
+def alignment_problems(training: TrainingSpec, chip: ChipSpec, read: ReadSpec) -> Iterable[Problem]:
+    """What keeps the estimates of such a training's rule from being measured on such a chip."""
+    if training.where != "chip":
+        remedy = 'set training.where = "chip", and training.rule to the rule'
+        yield Problem(
+            ("alignment",), "is of a rule that learns on the chip", f'training.where = "{training.where}"', remedy
+        )
     if read != ReadSpec():
         yield Problem(("read",), "has no meaning with [alignment], which reads right after the write", remedy="drop it")
-    if chip.dac.out_of_range == "error":
-        allowed = "inputs of the rules' reads may lie beyond the range that was calibrated"
-        yield Problem(("chip", "dac", "out_of_range"), allowed, '"error"', 'set it to "clip"')
     yield from (problem.within("chip") for problem in matrix_problems(chip))

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from imcsim import datasets
 from imcsim.errors import Problem, SpecError, did_you_mean
 from imcsim.experiment.alignment import AlignmentSpec, quantities_of
+from imcsim.experiment.curves import learning_quantities
 from imcsim.experiment.design import Design
 from imcsim.experiment.device import device_of, named, own_fields, without_devices
 from imcsim.experiment.paths import value_at
@@ -217,7 +218,7 @@ def _assembled(
             test_samples=len(data.y_test),
             plot=plot,
             tuned=tuple(space),
-            quantities=_quantities(design, axes),
+            quantities=_quantities(cells),
             notes=tuple(notes),
             warnings=tuple(_outside_valid(table["chip"]["device"], folder, design, sweep, axes)),
         )
@@ -226,12 +227,14 @@ def _assembled(
         return None
 
 
-def _quantities(design: Design, axes: Sequence[Axis]) -> tuple[Quantity, ...]:
-    """What points have beside accuracies."""
-    if design.alignment is None:
+def _quantities(cells: Sequence[Cell]) -> tuple[Quantity, ...]:
+    """What points have beside accuracies: alignment, or learning curves, where any network learns by a rule."""
+    if aligned := [cell.config["network"]["hidden"] for cell in cells if cell.config.get("alignment")]:
+        return quantities_of(1 + max(len(hidden) for hidden in aligned))
+    trainings = [cell.config["training"] for cell in cells]
+    if all(one["rule"] == "backprop" for one in trainings):
         return ()
-    hidden = [value for axis in axes if axis.path == "network.hidden" for value in axis.values]
-    return quantities_of(1 + max(len(one) for one in [design.network.hidden, *hidden]))
+    return learning_quantities(max(one["epochs"] for one in trainings))
 
 
 def _outside_valid(device: str, folder: Path, design: Design, sweep: Sweep, axes: Sequence[Axis]) -> Iterator[str]:

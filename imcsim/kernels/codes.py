@@ -5,47 +5,94 @@ from __future__ import annotations
 import numba as nb
 import numpy as np
 
+from imcsim.kernels.gemm import multiply_transposed
 from imcsim.kernels.jit import inline, parallel_kernel
 
 
-@parallel_kernel(lambda codes, scale, delta, *_: 10 * max(codes.size, delta.size))  # noqa: ARG005
+ROWS = 32  # of a product of factors: it stays in the first-level cache
+
+
+@parallel_kernel(lambda codes, scale, delta, *_: 5 * max(codes.size, delta.size))  # noqa: ARG005
 def rewrite(codes, scale, delta, binary, digits, before):
     """Add delta to weights of codes (1 or members, rows, cols) in steps of scale (1 or members,): the codes after.
 
     Rounded to the nearest code and clipped at the largest; `binary`: the signs, -1 or 1. `digits` (codes, cells of a
-    weight) are those of each code, the least first. Beside the codes, int32: how often each cell was written, (members,
-    rows, cols, cells of a weight), where `before` were earlier writes (no entries: none), and how many codes changed in
-    each row, (members, rows) int64.
+    weight) are those of each code, the least first. Beside the codes: how often each cell was written, (members, rows,
+    cols, cells of a weight) uint8, where `before` were earlier writes (no entries: none) and are less than 255; and how
+    many codes changed in each row, (members, rows) int64.
     """
     members, rows, cols = max(codes.shape[0], delta.shape[0]), codes.shape[1], codes.shape[2]
-    top, cells = digits.shape[0] // 2, digits.shape[1]
     after = np.empty((members, rows, cols), np.int32)
-    written = np.empty((members, rows, cols, cells), np.int32)
+    written = np.empty((members, rows, cols, digits.shape[1]), np.uint8)
     changed = np.empty((members, rows), np.int64)
     for item in nb.prange(members * rows):
         member, row = item // rows, item % rows
-        old, new = codes[member % codes.shape[0], row], after[member, row]
         added, step = delta[member % delta.shape[0], row], scale[member % scale.shape[0]]
-        if binary:
-            for c in range(cols):
-                new[c] = 1 if old[c] * step + added[c] >= 0 else -1
-        else:
-            least, most = np.float64(-top), np.float64(top)
-            for c in range(cols):
-                new[c] = np.int32(min(max(np.rint((old[c] * step + added[c]) / step), least), most))
-        count = written[member, row]
-        if before.shape[0] > 0:
-            count[:] = before[member % before.shape[0], row]
-        else:
-            count[:] = 0
-        words = 0
+        change = np.empty(cols)
         for c in range(cols):
-            if old[c] != new[c]:
-                words += 1
-                for cell in range(cells):
-                    count[c, cell] += digits[old[c] + top, cell] != digits[new[c] + top, cell]
-        changed[member, row] = words
+            change[c] = added[c] / step
+        of_row = codes[member % codes.shape[0], row], after[member, row], written[member, row]
+        changed[member, row] = _rewrite_row(change, binary, digits, before, member, row, *of_row)
     return after, written, changed
+
+
+@parallel_kernel(lambda codes, x, delta, *_: codes.size * x.shape[1] // 4, blas=True)  # noqa: ARG005
+def rewrite_outer(codes, x, delta, binary, digits, before):
+    """rewrite by the sum over samples of x^T delta: x (1 or members, samples, rows), delta (..., samples, cols).
+
+    In codes, both of float32 or of float64, which the product then has.
+    """
+    members, rows, cols = max(codes.shape[0], x.shape[0], delta.shape[0]), codes.shape[1], codes.shape[2]
+    blocks = (rows + ROWS - 1) // ROWS
+    after = np.empty((members, rows, cols), np.int32)
+    written = np.empty((members, rows, cols, digits.shape[1]), np.uint8)
+    changed = np.empty((members, rows), np.int64)
+    for item in nb.prange(members * blocks):
+        member, first = item // blocks, item % blocks * ROWS
+        count = min(ROWS, rows - first)
+        change = np.empty((ROWS, cols), x.dtype)
+        multiply_transposed(x[member % x.shape[0]], 0, first, count, delta[member % delta.shape[0]], change)
+        for i in range(count):
+            row = first + i
+            of_row = codes[member % codes.shape[0], row], after[member, row], written[member, row]
+            changed[member, row] = _rewrite_row(change[i], binary, digits, before, member, row, *of_row)
+    return after, written, changed
+
+
+@inline
+def _rewrite_row(change, binary, digits, before, member, row, old, new, count):
+    """Fill the codes `new` (cols,) and the writes `count` (cols, cells) of a row, by a change in codes: the changed."""
+    cols, top = old.shape[0], digits.shape[0] // 2
+    if binary:
+        for c in range(cols):
+            new[c] = 1 if old[c] + np.float64(change[c]) >= 0 else -1
+    else:
+        least, most = np.float64(-top), np.float64(top)
+        for c in range(cols):
+            new[c] = np.int32(min(max(np.rint(old[c] + np.float64(change[c])), least), most))
+    count = count.reshape(-1)  # a flat copy vectorises
+    if before.shape[0] > 0:
+        earlier = before[member % before.shape[0], row].reshape(-1)
+        for i in range(count.shape[0]):
+            count[i] = earlier[i]
+    else:
+        for i in range(count.shape[0]):
+            count[i] = 0
+    words = np.int32(0)
+    for c in range(cols):
+        words = np.int32(words + np.int32(old[c] != new[c]))
+    if words > 0:
+        # places first, without a branch: which codes change cannot be foreseen
+        places, found = np.empty(cols, np.int32), 0
+        for c in range(cols):
+            places[found] = c
+            found += old[c] != new[c]
+        cells = digits.shape[1]
+        for place in range(found):
+            c = places[place]
+            for cell in range(cells):
+                count[c * cells + cell] += digits[old[c] + top, cell] != digits[new[c] + top, cell]
+    return words
 
 
 @parallel_kernel(lambda *args: 2 * args[-1].size)

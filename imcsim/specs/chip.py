@@ -44,10 +44,14 @@ class ChipSpec(Spec):
 
     @property
     def of_feedback(self) -> ChipSpec | None:
-        """The design of a feedback matrix: an array that is read by its transposed read alone; None: no converters."""
+        """The design of a feedback matrix: an array that is read by its transposed read alone; None: no converters.
+
+        Its entries do not grow by learning, and need no headroom.
+        """
         if self.feedback is None:
             return None
-        return dataclasses.replace(self, transpose=self.feedback, feedback=None, compound=None)
+        array = dataclasses.replace(self.array, weight_headroom=1.0)
+        return dataclasses.replace(self, array=array, transpose=self.feedback, feedback=None, compound=None)
 
     @property
     def transposed(self) -> ChipSpec | None:

@@ -30,7 +30,8 @@ class Row:
     those of the `ok` whose training was stopped early, `diverged` those whose learning diverged, `extrapolated` those
     with a device model beyond the states or times that it was measured for. `tuned` are the values that the cell found
     by itself, by path; None where none of its points did. `values_float` (trainings, 1) are the accuracies of the same
-    weights in float. Of what a study has beside accuracies, `numbers` are means, `series` (trainings, dies, places).
+    weights in float, (trainings, dies) where each die has weights of its own. Of what a study has beside accuracies,
+    `numbers` are means, `series` (trainings, dies, places).
     """
 
     coordinates: Mapping[str, Any]
@@ -47,6 +48,12 @@ class Row:
     values_float: NDArray[np.float64] | None = None
     numbers: Mapping[str, float] = dataclasses.field(default_factory=dict)
     series: Mapping[str, NDArray[np.float64]] = dataclasses.field(default_factory=dict)
+
+    def curve(self, name: str) -> NDArray[np.float64]:
+        """The mean of a series over trainings and dies, (places,); it ends where the first of them does."""
+        ran = self.series[name].reshape(-1, self.series[name].shape[-1])
+        ran = ran[~np.isnan(ran).all(axis=1)]  # what failed, or is missing
+        return np.asarray(ran.mean(axis=0)) if len(ran) else np.full(ran.shape[1], np.nan)
 
     @property
     def replicates(self) -> tuple[float, ...]:

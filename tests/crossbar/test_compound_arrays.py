@@ -76,15 +76,34 @@ def test_what_is_read_of_a_row_of_the_fast_array_moves_the_same_row_of_the_slow_
     assert later.samples == 6
 
 
-def test_a_batch_does_what_its_samples_do_one_after_the_other():
-    scheme = TikiTakaV2(transfer_every=3, **PLAIN)
-    factors = rows(*RNG.choice([-5 * STEP, 5 * STEP], 9))
+@pytest.mark.parametrize("every", [1, 3])
+@pytest.mark.parametrize(
+    "scheme",
+    [
+        TikiTakaV2(most_pulses=5, **PLAIN),
+        ChoppedTikiTaka(most_pulses=5, chopper_probability=1.0, **PLAIN),
+        TikiTaka(transfer_rate=0.9999, reference="none"),  # of 7.0001 steps a train would need an eighth slot
+    ],
+    ids=lambda scheme: scheme.kind,
+)
+def test_a_batch_does_what_its_samples_do_one_after_the_other(scheme, every):
+    # every pulse is certain: seven whole steps a sample, and of version one as many back as read
+    factors = rows(*RNG.choice([-7 * STEP, 7 * STEP], 19))
+    scheme = dataclasses.replace(scheme, transfer_every=every)
     whole = array(scheme, constant()).write(factors, rng())
     apart = array(scheme, constant())
-    for sample in range(9):
+    for sample in range(19):
         apart = apart.write(Outer(factors.x[[sample]], factors.delta[[sample]]), rng(sample))
-    np.testing.assert_array_equal(whole.slow.held.states, apart.slow.held.states)
-    np.testing.assert_array_equal(whole.buffer, apart.buffer)
+    np.testing.assert_allclose(whole.fast.held.states, apart.fast.held.states, atol=1e-6)
+    np.testing.assert_allclose(whole.slow.held.states, apart.slow.held.states, atol=1e-6)
+    np.testing.assert_allclose(whole.buffer, apart.buffer, atol=1e-6)
+    np.testing.assert_array_equal(whole.chopper, apart.chopper)
+    assert whole.samples == apart.samples == 19
+    assert whole.wear.fast.total == apart.wear.fast.total
+    assert whole.wear.slow.total == apart.wear.slow.total > 0
+    # rows that were read before their samples came would have passed less
+    late = array(scheme, constant()).write(Outer(factors.x[::-1], factors.delta[::-1]), rng())
+    assert (late.slow.held.states != whole.slow.held.states).any()
 
 
 def test_the_buffer_keeps_what_was_not_yet_paid_for():

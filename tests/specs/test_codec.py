@@ -15,7 +15,14 @@ from imcsim.network.mlp import NetworkSpec
 from imcsim.network.noisy import InjectionSpec
 from imcsim.specs.adc import IdealADC, UniformADC
 from imcsim.specs.array import MOST_ROWS, ArraySpec
-from imcsim.specs.cells import AnySramCell, SramCapacitorCell, SramCell, SramCurrentCell, SramDischargeCell, TransistorCell
+from imcsim.specs.cells import (
+    AnySramCell,
+    SramCapacitorCell,
+    SramCell,
+    SramCurrentCell,
+    SramDischargeCell,
+    TransistorCell,
+)
 from imcsim.specs.chip import ChipSpec
 from imcsim.specs.codec import (
     MAX_BYTES,
