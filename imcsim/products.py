@@ -115,7 +115,7 @@ def lay_codes(
         polarities, slices, _ = values.shape
         columns = slices * tiling.columns * (1 if joined else polarities) // pair
         chunks, width = _chunks(columns)
-        out = np.zeros((members * tiling.tiles * tiling.groups, pair * chunks, tiling.parallel, width), np.float32)
+        out = np.empty((members * tiling.tiles * tiling.groups, pair * chunks, tiling.parallel, width), np.float32)
         none = np.zeros((0,) * 6, np.float32)
         where = source, tiling.used, tiling.groups
         lay(codes, values, none if factors is None else factors, *where, joined, pair, out)

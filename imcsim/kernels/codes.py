@@ -103,26 +103,35 @@ def lay(codes, values, factors, source, used, groups, sign, pair, out):
     each code, the least first, `factors` (members, tiles, rows of a tile, polarities, slices, columns) what multiplies
     it in each cell, no entries where nothing does; both float32. A tile is of `used` rows, read in `groups`. `source`
     (columns,) is the weight of each physical column, -1 where it stores the weight 0. The second polarity, times
-    `sign`, is added to the first; 0: it has columns of its own. What no weight fills stays as it is.
+    `sign`, is added to the first; 0: it has columns of its own. What no weight fills is zero.
     """
     columns, line = source.shape[0], out.shape[1] * out.shape[3]
+    plain = columns == codes.shape[2]
+    for c in range(columns):
+        plain = plain and source[c] == c
     for read in nb.prange(out.shape[0]):
-        filled, index = np.zeros(line, np.float32), np.empty(columns, np.int64)
-        _lay_read(codes, values, factors, source, used, groups, sign, pair, read, index, filled, out)
+        filled, index = np.zeros(line, np.float32), np.empty(columns, np.int32)
+        _lay_read(codes, values, factors, source, plain, used, groups, sign, pair, read, index, filled, out)
 
 
 @inline
-def _lay_read(codes, values, factors, source, used, groups, sign, pair, read, index, filled, out):
+def _lay_read(codes, values, factors, source, plain, used, groups, sign, pair, read, index, filled, out):
     polarities, slices, levels = values.shape
     parallel, width = out.shape[2:]
     rows = codes.shape[1]
     columns, part = index.shape[0], filled.shape[0] // pair
     tiles = -(-rows // used)
     member, tile, first = read // (tiles * groups), read // groups % tiles, read % groups * parallel
-    for place in range(min(parallel, used - first, rows - tile * used - first)):
+    middle = np.int32(levels // 2)
+    weights = max(min(parallel, used - first, rows - tile * used - first), 0)
+    for place in range(weights):
         code = codes[member % codes.shape[0], tile * used + first + place]
-        for c in range(columns):
-            index[c] = (code[source[c]] if source[c] >= 0 else 0) + levels // 2
+        if plain:
+            for c in range(columns):
+                index[c] = code[c] + middle
+        else:
+            for c in range(columns):
+                index[c] = (code[source[c]] if source[c] >= 0 else 0) + middle
         for s in range(slices):
             for polarity in range(1 if sign != 0 else polarities):
                 start = polarity * part + s * columns if pair == 2 else (polarity * slices + s) * columns
@@ -140,6 +149,9 @@ def _lay_read(codes, values, factors, source, used, groups, sign, pair, read, in
                             of_slice[c] += np.float32(sign) * values[1, s, index[c]]
         for chunk in range(out.shape[1]):
             out[read, chunk, place] = filled[chunk * width : (chunk + 1) * width]
+    for chunk in range(out.shape[1]):
+        for place in range(weights, parallel):
+            out[read, chunk, place] = 0
 
 
 @inline
