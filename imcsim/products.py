@@ -52,6 +52,7 @@ class ProductReads:
             self._levels, self._noise_lsb = levels.reshape(len(levels), -1, levels.shape[-1]), rows_errors.noise_lsb
         count = reads * np.abs(self._cycles.weights).sum()
         self._rounds = rounds(self._column, self._adc, self._accumulate, pair, count)
+        self._noisy = self._column.noisy or self._adc.noise_lsb > 0
         self._cells = Laid(*np.zeros((2, 0, 0, 0, 0), np.float32))
 
     def holding(self, laid: Laid) -> ProductReads:
@@ -86,10 +87,6 @@ class ProductReads:
         arrays = *self._cells, self._column, self._noisy, self._adc
         product, wrong = read_direct(x, step, *coding, self._rows, lsb, constant, *arrays, self._columns, keys)
         return product, not wrong.any()
-
-    @property
-    def _noisy(self) -> bool:
-        return self._column.noisy or self._adc.noise_lsb > 0
 
 
 def lay_codes(

@@ -110,7 +110,7 @@ def lay(codes, values, factors, source, used, groups, sign, pair, out):
     for c in range(columns):
         plain = plain and source[c] == c
     for read in nb.prange(out.shape[0]):
-        filled, index = np.zeros(line, np.float32), np.empty(columns, np.int32)
+        filled, index = np.zeros(line, np.float32), np.empty(columns, np.uint32)
         _lay_read(codes, values, factors, source, plain, used, groups, sign, pair, read, index, filled, out)
 
 
@@ -128,10 +128,10 @@ def _lay_read(codes, values, factors, source, plain, used, groups, sign, pair, r
         code = codes[member % codes.shape[0], tile * used + first + place]
         if plain:
             for c in range(columns):
-                index[c] = code[c] + middle
+                index[c] = np.uint32(code[c] + middle)
         else:
             for c in range(columns):
-                index[c] = (code[source[c]] if source[c] >= 0 else 0) + middle
+                index[c] = np.uint32((code[source[c]] if source[c] >= 0 else 0) + middle)
         for s in range(slices):
             for polarity in range(1 if sign != 0 else polarities):
                 start = polarity * part + s * columns if pair == 2 else (polarity * slices + s) * columns
@@ -142,16 +142,22 @@ def _lay_read(codes, values, factors, source, plain, used, groups, sign, pair, r
                     if sign != 0:
                         _add_scaled(values[1, s], index, own[1, s], np.float32(sign), of_slice)
                 else:
+                    table = values[polarity, s]
                     for c in range(columns):
-                        of_slice[c] = values[polarity, s, index[c]]
+                        of_slice[c] = table[index[c]]
                     if sign != 0:
+                        other = values[1, s]
                         for c in range(columns):
-                            of_slice[c] += np.float32(sign) * values[1, s, index[c]]
+                            of_slice[c] += np.float32(sign) * other[index[c]]
         for chunk in range(out.shape[1]):
-            out[read, chunk, place] = filled[chunk * width : (chunk + 1) * width]
+            row = out[read, chunk, place]
+            for c in range(width):  # a copy by a slice would not vectorise
+                row[c] = filled[chunk * width + c]
     for chunk in range(out.shape[1]):
         for place in range(weights, parallel):
-            out[read, chunk, place] = 0
+            row = out[read, chunk, place]
+            for c in range(width):
+                row[c] = 0
 
 
 @inline
