@@ -93,7 +93,7 @@ class Programmed:
 
     @cached_property
     def _exactly(self) -> bool:
-        """Whether rows are ideal, and so are cells that conduct what the codes say, and no conversion loses anything."""
+        """Whether rows are ideal, and so are cells that conduct what the codes say, and conversions lose nothing."""
         silicon, spec, plan = self.silicon, self.silicon.spec, self.silicon.plan
         ideal = spec.wires is None and self.arrives is None and not solves(spec)
         ideal = ideal and silicon.column == Column() and silicon.lost is None and silicon.dac is None
@@ -148,7 +148,7 @@ class Programmed:
 
     @cached_property
     def _tables(self) -> tuple[tuple[Array, Array | None], tuple[Array, Array | None] | None]:
-        """What a cell of each code has of states and of variances, and what multiplies it in each cell: see lay_codes."""
+        """What a cell of each code has of states and variances, and what multiplies it in each cell: see lay_codes."""
         silicon, plan, cell = self.silicon, self.silicon.plan, self.silicon.spec.cell
         held = np.moveaxis(plan.digits_of_codes, 0, -1).astype(np.float32) + plan.off_digit.astype(np.float32)[:, None]
         states = held, None if silicon.nominal else silicon.currents

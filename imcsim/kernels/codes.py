@@ -8,7 +8,6 @@ import numpy as np
 from imcsim.kernels.gemm import multiply_transposed
 from imcsim.kernels.jit import inline, parallel_kernel
 
-
 ROWS = 32  # of a product of factors: it stays in the first-level cache
 
 
@@ -38,7 +37,7 @@ def rewrite(codes, scale, delta, binary, digits, before):
 
 @parallel_kernel(lambda codes, x, delta, *_: codes.size * x.shape[1] // 4, blas=True)  # noqa: ARG005
 def rewrite_outer(codes, x, delta, binary, digits, before):
-    """rewrite by the sum over samples of x^T delta: x (1 or members, samples, rows), delta (..., samples, cols).
+    """Rewrite by the sum over samples of x^T delta: x (1 or members, samples, rows), delta (..., samples, cols).
 
     In codes, both of float32 or of float64, which the product then has.
     """

@@ -12,7 +12,6 @@ from pulsed_chips import STEP, constant, held, pulsed_chip
 from imcsim.cells.pulsed import symmetric_point
 from imcsim.compound import compound
 from imcsim.errors import CapabilityError, SpecError
-from imcsim.manufacturing import manufacture
 from imcsim.rng import child
 from imcsim.specs.adc import IdealADC, UniformADC
 from imcsim.specs.compound import ChoppedTikiTaka, MixedPrecision, TikiTaka, TikiTakaV2
