@@ -30,7 +30,7 @@ Array = np.ndarray[Any, Any]
 
 # what stays from write to write
 _OF_NO_CODE = {"converters", "told_by_codes"}
-_OF_NO_CODE |= {"_circuit", "_exactly", "_in_products", "_products", "_tables", "_whole", "_worths"}
+_OF_NO_CODE |= {"_circuit", "_exactly", "_in_products", "_pair", "_products", "_tables", "_whole", "_worths"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -243,7 +243,7 @@ class Programmed:
         ordered = plan.tiling.read_rows(values, 1)
         return ordered.reshape(*ordered.shape[:3], self._pair, -1)
 
-    @property
+    @cached_property
     def _pair(self) -> int:
         """Columns that are subtracted ahead of a converter, and cannot be taken for one."""
         plan = self.silicon.plan

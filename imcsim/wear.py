@@ -84,8 +84,8 @@ class Counts(NamedTuple):
         if members is None:
             words, lines, clipped = (int(v[0]) for v in counts)
             return Wear(cells[0], words, lines, clipped, None if energy_J is None else float(energy_J[0]))
-        words, lines, clipped = (np.broadcast_to(v, members) for v in counts)
-        return Wear(np.broadcast_to(cells, (members, *cells.shape[1:])), words, lines, clipped, energy_J)
+        each = [np.broadcast_to(v, members) for v in counts]
+        return Wear(np.broadcast_to(cells, (members, *cells.shape[1:])), each[0], each[1], each[2], energy_J)
 
 
 def no_writes(array: ArraySpec, codes: Array, *, pulsed: bool) -> Counts:
