@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -57,8 +56,8 @@ class ProductReads:
 
     def holding(self, laid: Laid) -> ProductReads:
         """The same reads of cells that hold something else."""
-        other = copy.copy(self)
-        other._cells = laid
+        other = object.__new__(ProductReads)
+        vars(other).update(vars(self), _cells=laid)  # as copy.copy does, many times as fast
         return other
 
     @property

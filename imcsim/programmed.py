@@ -29,7 +29,8 @@ Array = np.ndarray[Any, Any]
 
 
 # what stays from write to write
-_OF_NO_CODE = {"converters", "told_by_codes", "_circuit", "_exactly", "_in_products", "_products", "_tables", "_whole"}
+_OF_NO_CODE = {"converters", "told_by_codes"}
+_OF_NO_CODE |= {"_circuit", "_exactly", "_in_products", "_pair", "_products", "_tables", "_whole", "_worths"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +94,7 @@ class Programmed:
 
     @cached_property
     def _exactly(self) -> bool:
-        """Whether rows are ideal, and so are cells that conduct what the codes say, and conversions lose nothing."""
+        """Whether all is ideal, cells conducting what the codes say, and no conversion loses anything."""
         silicon, spec, plan = self.silicon, self.silicon.spec, self.silicon.plan
         ideal = spec.wires is None and self.arrives is None and not solves(spec)
         ideal = ideal and silicon.column == Column() and silicon.lost is None and silicon.dac is None
@@ -148,7 +149,7 @@ class Programmed:
 
     @cached_property
     def _tables(self) -> tuple[tuple[Array, Array | None], tuple[Array, Array | None] | None]:
-        """What a cell of each code has of states and variances, and what multiplies it in each cell: see lay_codes."""
+        """The states and variances of a cell of each code, and what multiplies them in each cell: see lay_codes."""
         silicon, plan, cell = self.silicon, self.silicon.plan, self.silicon.spec.cell
         held = np.moveaxis(plan.digits_of_codes, 0, -1).astype(np.float32) + plan.off_digit.astype(np.float32)[:, None]
         states = held, None if silicon.nominal else silicon.currents
@@ -242,7 +243,7 @@ class Programmed:
         ordered = plan.tiling.read_rows(values, 1)
         return ordered.reshape(*ordered.shape[:3], self._pair, -1)
 
-    @property
+    @cached_property
     def _pair(self) -> int:
         """Columns that are subtracted ahead of a converter, and cannot be taken for one."""
         plan = self.silicon.plan
@@ -292,10 +293,15 @@ class Programmed:
 
     def _in_one_pass(self, direct: ProductReads, x: Array, step: Array, unit: Array, keys: Array) -> tuple[Array, bool]:
         """Inputs in steps of `step` -> products (members, samples, cols); and whether all of them have a code."""
-        plan, worth = self.silicon.plan, float(self.silicon.plan.layout.worth[0, 0])
-        lsb, lo = (np.array([getattr(ranges, name)[0] for ranges in self.ranges]) for name in ("lsb", "lo"))
-        scaled = worth * (unit * lsb), worth * (unit * lo * plan.conversions)
-        return direct.products(x, step, dacs.coding(plan.spec.dac), *scaled, keys)
+        (lsb, lo), conversions = self._worths, self.silicon.plan.conversions
+        return direct.products(x, step, dacs.coding(self.silicon.spec.dac), unit * lsb, unit * lo * conversions, keys)
+
+    @cached_property
+    def _worths(self) -> tuple[Array, Array]:
+        """`lsb` and `lo` of one column a weight, in its products: (1 or members,)."""
+        worth = float(self.silicon.plan.layout.worth[0, 0])
+        lsb, lo = (np.array([worth * getattr(ranges, name)[0] for ranges in self.ranges]) for name in ("lsb", "lo"))
+        return lsb, lo
 
 
 def stored_digits(silicon: Silicon, codes: Array) -> Array:

@@ -37,9 +37,9 @@ def rewrite(codes, scale, delta, binary, digits, before):
 
 @parallel_kernel(lambda codes, x, delta, *_: codes.size * x.shape[1] // 4, blas=True)  # noqa: ARG005
 def rewrite_outer(codes, x, delta, binary, digits, before):
-    """Rewrite by the sum over samples of x^T delta: x (1 or members, samples, rows), delta (..., samples, cols).
+    """As `rewrite`, add the sum over samples of x^T delta: x (1 or members, samples, rows), delta (..., samples, cols).
 
-    In codes, both of float32 or of float64, which the product then has.
+    In codes; both are of float32 or of float64, and so is their product.
     """
     members, rows, cols = max(codes.shape[0], x.shape[0], delta.shape[0]), codes.shape[1], codes.shape[2]
     blocks = (rows + ROWS - 1) // ROWS
