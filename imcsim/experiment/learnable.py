@@ -9,6 +9,7 @@ from imcsim.network.capabilities import WORDS, lacking
 from imcsim.rules.library import RULES
 from imcsim.specs.chip import ChipSpec
 from imcsim.specs.codec import format_value
+from imcsim.specs.compound import Transferring
 from imcsim.training import TrainingSpec
 
 
@@ -30,6 +31,10 @@ def learning_problems(training: TrainingSpec, chip: ChipSpec, classes: int) -> I
             given = format_value(getattr(training, field))
             allowed = f"needs {WORDS[name]}: {lacks[name].allowed}"
             yield Problem(("training", field), allowed, given, _remedy(name, field, lacks[name]))
+    if isinstance(chip.compound, Transferring) and training.optimizer != "sgd":
+        allowed = "makes a matrix of what the fast array takes as factors, by pulse trains"
+        remedy = 'set it to "sgd", or chip.compound.kind to "mixed_precision"'
+        yield Problem(("training", "optimizer"), allowed, format_value(training.optimizer), remedy)
     if chip.dac.out_of_range == "error":
         allowed = "inputs outgrow the range that was calibrated while a network learns"
         yield Problem(("chip", "dac", "out_of_range"), allowed, '"error"', 'set it to "clip"')

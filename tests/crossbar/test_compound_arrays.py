@@ -12,7 +12,6 @@ from pulsed_chips import STEP, constant, held, pulsed_chip
 from imcsim.cells.pulsed import symmetric_point
 from imcsim.compound import compound
 from imcsim.errors import CapabilityError, SpecError
-from imcsim.manufacturing import manufacture
 from imcsim.rng import child
 from imcsim.specs.adc import IdealADC, UniformADC
 from imcsim.specs.compound import ChoppedTikiTaka, MixedPrecision, TikiTaka, TikiTakaV2
@@ -233,7 +232,9 @@ def test_what_a_compound_array_cannot_do_it_refuses():
     start = array(TRANSFERRING[0], SPREAD)
     with pytest.raises(CapabilityError, match="written: nobody knows what pulses have written"):
         _ = start.written
-    with pytest.raises(CapabilityError, match=r"update = a matrix: .*pulse trains; give Outer\(x, delta\), as optimizer = \"sgd\""):
+    with pytest.raises(
+        CapabilityError, match=r"update = a matrix: .*pulse trains; give Outer\(x, delta\), as optimizer = \"sgd\""
+    ):
         start.write(np.zeros(SHAPE), rng())
     with pytest.raises(SpecError, match=r'cell.kind = "sram": compound arrays are made of pulsed devices'):
         compound(chip(), TRANSFERRING[0], SHAPE, 1)
