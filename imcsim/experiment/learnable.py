@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from imcsim.errors import Problem
 from imcsim.network.capabilities import WORDS, lacking
@@ -32,12 +33,21 @@ def learning_problems(training: TrainingSpec, chip: ChipSpec, classes: int) -> I
             allowed = f"needs {WORDS[name]}: {lacks[name].allowed}"
             yield Problem(("training", field), allowed, given, _remedy(name, field, lacks[name]))
     if isinstance(chip.compound, Transferring) and training.optimizer != "sgd":
-        allowed = "makes a matrix of what the fast array takes as factors, by pulse trains"
-        remedy = 'set it to "sgd", or chip.compound.kind to "mixed_precision"'
-        yield Problem(("training", "optimizer"), allowed, format_value(training.optimizer), remedy)
+        allowed = "makes a matrix of an update, and the fast array of chip.compound is written by its factors"
+        remedy = 'set optimizer = "sgd", or chip.compound.kind = "mixed_precision"'
+        yield Problem(("training", "optimizer"), allowed, f'"{training.optimizer}"', remedy)
     if chip.dac.out_of_range == "error":
         allowed = "inputs outgrow the range that was calibrated while a network learns"
         yield Problem(("chip", "dac", "out_of_range"), allowed, '"error"', 'set it to "clip"')
+
+
+def learnable(training: TrainingSpec, chip: ChipSpec) -> dict[str, Any]:
+    """A training of as many epochs and a chip that suit each other, as near as can be: to check what else is said."""
+    if chip.compound is None:
+        return {"chip": chip, "training": TrainingSpec(epochs=training.epochs)}
+    clipping = chip.replace("dac.out_of_range", "clip") if chip.dac.out_of_range == "error" else chip
+    plain = TrainingSpec(where="chip", rule="fa", optimizer="sgd", epochs=training.epochs)
+    return {"chip": clipping, "training": plain}
 
 
 def _remedy(name: str, field: str, problem: Problem) -> str:

@@ -14,6 +14,7 @@ from imcsim.errors import Problem, SpecError, did_you_mean
 from imcsim.experiment.curves import learning_quantities
 from imcsim.experiment.design import Design
 from imcsim.experiment.device import device_of, named, own_fields, without_devices
+from imcsim.experiment.learnable import learnable
 from imcsim.experiment.paths import value_at
 from imcsim.experiment.ranges import MAX_POINTS
 from imcsim.experiment.reading import ReadSpec
@@ -37,6 +38,8 @@ SECTIONS = (
     *("name", "dataset", "seed", "replicates", "network", "training", "stop", "chip", "read"),
     *("variants", "grid", "tune", "plot"),
 )
+
+TABLES = ("replicates", "network", "training", "chip", "read", "variants", "grid")
 
 
 def read_study(path: Path, settings: Sequence[str] = (), *, quick: bool = False) -> Plan:
@@ -88,15 +91,11 @@ def _plan(
         for key in table
         if key not in SECTIONS
     )
-    names = ("replicates", "network", "training", "chip", "read", "variants", "grid")
-    sections = {key: table.get(key, {}) for key in names}
+    sections = {key: table.get(key, {}) for key in TABLES}
     for key in [key for key, value in sections.items() if not isinstance(value, Mapping)]:
         problems.append(Problem((key,), "must be a table", given=format_value(sections[key])))
         sections[key] = {}
-    name = table.get("name")
-    if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
-        allowed = "must be letters, digits, dot, dash and underscore, as it names files"
-        problems.append(Problem(("name",), allowed, given="" if name is None else format_value(name)))
+    name = _name(table, problems)
     replicates = build(Replicates, sections["replicates"], ("replicates",), problems)
     plot = _optional(PlotSpec, "plot", table, problems)
     stop = _optional(StopSpec, "stop", table, problems)
@@ -109,9 +108,11 @@ def _plan(
         "chip": chip or device or load("sram_ideal"),
         **{key: build(type(one), sections[key], (key,), problems) or one for key, one in stand_ins.items()},
     }
+    suited = learnable(parts["training"], parts["chip"])
+    harmless = {"dataset": datasets.NAMES[0], "network": NetworkSpec(hidden=()), "read": ReadSpec(), **suited}
+    parts |= {} if chip else suited  # what a training needs of a chip at fault nobody knows
     given = {key: table[key] for key in ("dataset", "seed") if key in table} | ({"stop": stop} if stop else {})
     design = build(Design, {**given, **parts}, (), problems)
-    harmless = {"dataset": datasets.NAMES[0], "network": NetworkSpec(hidden=()), "read": ReadSpec()}
     stand_in = design or Design(**{**parts, **harmless})
     before = len(problems)
     variants, chips = without_devices(sections["variants"], sections["chip"], folder, problems)
@@ -152,7 +153,7 @@ def _plan(
         None
         if problems
         else _assembled(
-            str(name), {**table, **sections}, folder, design, sweep, axes, cells, replicates, plot, tuned, problems
+            name, {**table, **sections}, folder, design, sweep, axes, cells, replicates, plot, tuned, problems
         )
     )
 
@@ -162,6 +163,16 @@ def _harmless_training(chip: ChipSpec | None) -> TrainingSpec:
     if chip is None or chip.compound is None:
         return TrainingSpec()
     return TrainingSpec(where="chip", rule="dfa", optimizer="sgd")
+
+
+def _name(table: Mapping[str, Any], problems: list[Problem]) -> str:
+    """The study's name."""
+    name = table.get("name")
+    if isinstance(name, str) and re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+        return name
+    allowed = "must be letters, digits, dot, dash and underscore, as it names files"
+    problems.append(Problem(("name",), allowed, given="" if name is None else format_value(name)))
+    return ""
 
 
 def _assembled(
@@ -183,8 +194,12 @@ def _assembled(
     if tuned:
         spec, space = tuned
         tuning = Tuning(spec, space, design.seed)
-        of_any, _ = read_config(cells[0].config)  # the budget is the same in all
-        notes.append(f"tuned over {', '.join(space)}: {tuning.budget(of_any, len(data.for_tuning.x_test))}")
+        samples = len(data.for_tuning.x_test)
+        # the budget is the same in all cells that train in float, and in all that learn on chips
+        budgets = {where: tuning.budget(one, samples) for where, one in _one_of_each(cells).items()}
+        for where, budget in budgets.items():
+            of = f' (where = "{where}")' if len(budgets) > 1 else ""
+            notes.append(f"tuned over {', '.join(space)}{of}: {budget}")
         cells = tuned_cells(cells, tuning, problems)
         if problems:
             return None
@@ -221,6 +236,16 @@ def _assembled(
     except SpecError as error:
         problems.extend(error.problems)
         return None
+
+
+def _one_of_each(cells: Sequence[Cell]) -> dict[str, Design]:
+    """A design of the cells for each place where some of them train."""
+    found: dict[str, Design] = {}
+    for cell in cells:
+        if cell.config["training"]["where"] not in found:
+            design, _ = read_config(cell.config)
+            found[design.training.where] = design
+    return found
 
 
 def _quantities(cells: Sequence[Cell]) -> tuple[Quantity, ...]:

@@ -38,15 +38,6 @@ def test_the_page_shows_every_scheme():
     assert sorted(kinds) == ["chopped_tiki_taka", "mixed_precision", "tiki_taka", "tiki_taka_v2"]
 
 
-def test_an_optimizer_that_makes_matrices_is_refused_before_a_fast_array_meets_one(tmp_path):
-    text = STUDY.replace('optimizer = "sgd"', 'optimizer = "adam"')
-    (problem,) = told(tmp_path, text)
-    assert problem.startswith('[training] optimizer = "adam": makes a matrix of what the fast array takes as factors')
-    path = tmp_path / "study.toml"
-    path.write_text(re.sub(r"compound = .*\n", 'compound = { kind = "mixed_precision" }\n', text))
-    read_study(path)
-
-
 def test_a_fault_of_the_training_is_told_of_a_chip_with_compound_arrays_as_of_any(tmp_path):
     (problem,) = told(tmp_path, STUDY.replace("batch_size", "batchsize"))
     assert problem.startswith('[training] batchsize: unknown key "batchsize"; did you mean "batch_size"?')

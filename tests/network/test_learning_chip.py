@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 
 from imcsim.datasets import DataSet
+from imcsim.datasets import load as load_data
 from imcsim.descent import DescentSpec
 from imcsim.errors import CapabilityError, SpecError
 from imcsim.learning import learn
 from imcsim.network.learning_chip import learning_chip
 from imcsim.network.losses import cross_entropy
 from imcsim.network.mlp import NetworkSpec, initial_mlp
+from imcsim.network.on_chip import calibrate
 from imcsim.network.protocols import LayerUpdate
 from imcsim.rng import child
 from imcsim.rules.backprop import hardware_in_the_loop
@@ -208,3 +210,30 @@ def test_a_feedback_array_reads_the_matrix_that_it_was_given():
     read = network.auxiliary("feedback 1", matrix, child(0, "auxiliary")).mvm(errors, child(0, "read"))
     exact = errors @ matrix
     assert np.abs(read - exact).max() < 0.05 * np.abs(exact).max()
+
+
+def losses_of(dies, seed):
+    """What so many strongly mismatched dies learn of iris together: the loss on themselves, and on dies never seen."""
+    data, start = load_data("iris"), initial_mlp(NetworkSpec(hidden=(8,)), 4, 3, child(seed, "weights"))
+    strong = {"cell.mismatch_sigma_rel": 0.6, "array.weight_headroom": 4.0, "write": WritePath(accumulator_bits=16)}
+    spec = MISMATCHED
+    for path, value in strong.items():
+        spec = spec.replace(path, value)
+    networks = [
+        learning_chip(start, spec, "cross_entropy", 100 * seed + die, child(seed, "program")) for die in range(dies)
+    ]
+    descent = DescentSpec(epochs=20, batch_size=16, learning_rate=0.02, calibrate_every_epochs=1)
+    learned = learn(networks, hardware_in_the_loop(), data, descent, child(seed, "run"))
+    unseen = []
+    for die in range(16):
+        other = calibrate(learned.network.chip.on_die(50_000 + die), data.x_train, child(seed, "calibrate", die))
+        z = other.logits(data.x_train, child(seed, "unseen", die))
+        unseen.append(cross_entropy.value(z, data.y_train).mean())
+    return learned.history.loss[-1], np.mean(unseen)
+
+
+def test_one_die_learns_its_own_mismatch_and_several_learn_what_dies_have_in_common():
+    alone, together = (np.mean([losses_of(dies, seed) for seed in range(3)], axis=0) for dies in (1, 4))
+    own, unseen = 0, 1
+    assert alone[own] < 0.8 * together[own]
+    assert together[unseen] < 0.8 * alone[unseen]
