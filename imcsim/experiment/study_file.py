@@ -24,6 +24,7 @@ from imcsim.experiment.sweep import Sweep, read_sweep, resolved_cells
 from imcsim.experiment.tune import TuneSpec, Tuning, read_config, read_tuning, tuned_cells
 from imcsim.experiment.variants import variant_leaf
 from imcsim.network.mlp import NetworkSpec
+from imcsim.specs.chip import ChipSpec
 from imcsim.specs.codec import build, format_toml, format_value, overlaid, read_toml, to_table
 from imcsim.specs.fields import Spec
 from imcsim.specs.library import is_path, load, read_device
@@ -103,7 +104,8 @@ def _plan(
     device = device_of(sections["chip"], folder, problems)
     chip = overlaid(device, own_fields(sections["chip"]), ("chip",), problems) if device else None
     # what is at fault is stood in for, so that the rest is checked all the same
-    stand_ins: dict[str, Spec] = {"network": NetworkSpec(hidden=(1,)), "training": TrainingSpec(), "read": ReadSpec()}
+    training = _harmless_training(chip)
+    stand_ins: dict[str, Spec] = {"network": NetworkSpec(hidden=(1,)), "training": training, "read": ReadSpec()}
     parts: dict[str, Any] = {
         "chip": chip or device or load("sram_ideal"),
         **{key: build(type(one), sections[key], (key,), problems) or one for key, one in stand_ins.items()},
@@ -154,6 +156,13 @@ def _plan(
             name, {**table, **sections}, folder, design, sweep, axes, cells, replicates, plot, tuned, problems
         )
     )
+
+
+def _harmless_training(chip: ChipSpec | None) -> TrainingSpec:
+    """One in the place of a training at fault, of which such a chip has nothing to tell."""
+    if chip is None or chip.compound is None:
+        return TrainingSpec()
+    return TrainingSpec(where="chip", rule="dfa", optimizer="sgd")
 
 
 def _name(table: Mapping[str, Any], problems: list[Problem]) -> str:
