@@ -11,8 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from imcsim.plots import COLOURS, GREY, MARKERS, STYLE, band, count_of, words_of
-from imcsim.study.summary import Summary
+from imcsim.plots import COLOURS, GREY, MARKERS, STYLE, count_of, words_of
+from imcsim.study.summary import Row, Summary
 from imcsim.x_axis import positions, scale, text
 
 DASHED = ("-", "--", ":")  # colours come again dashed, then dotted
@@ -35,7 +35,7 @@ def alignment(summary: Summary) -> Figure:
     assert summary.plot is not None
     paths, layers, lines = panels(summary), summary.along["cosine"], summary.values(summary.plot.x)
     rows = [("cosine", place, f"cosine, layer {layer}") for place, layer in enumerate(layers)]
-    rows.append(("snr_db", 0, f"signal to noise (dB), layer {layers[0]}"))
+    rows.append(("snr_db", 0, f"SNR (dB), layer {layers[0]}"))
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(2.1 * len(paths) + 0.8, 1.75 * len(rows) + 1.6), layout="constrained")
         axes = figure.subplots(len(rows), len(paths), sharey="row", sharex="col", squeeze=False)
@@ -54,13 +54,13 @@ def alignment(summary: Summary) -> Figure:
         fixed = ", ".join(f"{words_of(path)} = {text(value, path)}" for path, value in summary.fixed.items())
         figure.suptitle("\n".join(filter(None, [summary.name, fixed])), x=0.01, ha="left", fontsize=10)
         labels = [str(line) for line in lines]
-        title = f"{words_of(summary.plot.x)}; mean and 95 % interval, {count_of(summary.rows)}"
+        title = f"{words_of(summary.plot.x)}; mean and range of {count_of(summary.rows)}"
         figure.legend(handles, labels, title=title, loc="outside lower center", ncols=4, fontsize=8)
     return figure
 
 
 def _panel(ax: Axes, summary: Summary, path: str, name: str, place: int) -> list[Line2D]:
-    """One line for each value of x: means and 95 % intervals of a layer's values over a path."""
+    """One line for each value of x: means of a layer's values over a path, and how far trainings and dies differ."""
     assert summary.plot is not None
     handles = []
     swept = [row for row in summary.rows if path in row.coordinates]
@@ -70,18 +70,24 @@ def _panel(ax: Axes, summary: Summary, path: str, name: str, place: int) -> list
         rows = sorted(
             (row for row in swept if row.coordinates[summary.plot.x] == line), key=lambda row: row.coordinates[path]
         )
-        intervals = [row.interval(name, place) for row in rows]
         at = np.array([places[row.coordinates[path]] for row in rows])
-        mean, low, high = np.array([band(interval) for interval in intervals]).reshape(-1, 3).T
+        mean, low, high = np.array([_spread(row, name, place) for row in rows]).reshape(-1, 3).T
         colour, dash = COLOURS[number % len(COLOURS)], DASHED[number // len(COLOURS) % len(DASHED)]
         marks: dict[str, Any] = {"marker": MARKERS[number % len(MARKERS)], "markersize": 4}
         # every other one is hollow, a difference that survives a print in grey
         face = "white" if number % 2 else colour
-        ax.errorbar(at, mean, yerr=(mean - low, high - mean), fmt="none", ecolor=colour, elinewidth=0.7, alpha=0.5)
+        ax.errorbar(at, mean, yerr=(mean - low, high - mean), fmt="none", ecolor=colour, elinewidth=0.8, alpha=0.6)
         (handle,) = ax.plot(at, mean, color=colour, linestyle=dash, linewidth=1.1, markerfacecolor=face, **marks)
         handles.append(handle)
     scale(ax, path, values)
     return handles
+
+
+def _spread(row: Row, name: str, place: int) -> tuple[float, float, float]:
+    """The mean, the smallest and the largest of what trainings and dies give; gaps and infinities are left out."""
+    values = row.series[name][:, :, place]
+    values = values[np.isfinite(values)]
+    return (float(values.mean()), float(values.min()), float(values.max())) if values.size else (np.nan,) * 3
 
 
 def _lowest(summary: Summary) -> float:

@@ -7,6 +7,7 @@ import io
 
 import numpy as np
 import pytest
+from matplotlib.colors import to_hex
 
 from imcsim.alignment_figure import alignment, panels
 from imcsim.plots import MARKERS
@@ -54,6 +55,9 @@ def test_the_lines_are_the_means_of_each_layer():
     np.testing.assert_allclose(backprop.get_xdata(), [4, 6, 8])
     np.testing.assert_allclose(backprop.get_ydata(), 0.95 + 0.001 * np.array([4, 6, 8]))
     np.testing.assert_allclose(dfa.get_ydata(), 0.15 + 0.001 * np.array([4, 6, 8]))
+    # each training on each die lies within the bars
+    (bars,) = (one for one in axes[1, 1].collections if to_hex(one.get_color()) == to_hex(backprop.get_color()))
+    np.testing.assert_allclose(np.array(bars.get_segments())[0, :, 1], 0.954 + np.array([-0.01, 0.01]))
     # where estimates have no noise there is no finite ratio
     np.testing.assert_allclose(curves(axes[2, 0])[0].get_ydata(), [np.nan, 20.0])
 
@@ -64,12 +68,12 @@ def test_it_says_what_is_drawn():
     assert [ax.get_ylabel() for ax in axes[:, 0]] == [
         "cosine, layer 1",
         "cosine, layer 2",
-        "signal to noise (dB), layer 1",
+        "SNR (dB), layer 1",
     ]
     assert axes[-1, 1].get_xlabel().replace("\n", " ") == "ADC bits and ADC bits of the transposed read"
     (legend,) = figure.legends
     assert [text.get_text() for text in legend.get_texts()] == ["on_chip_backprop", "dfa"]
-    assert legend.get_title().get_text() == "rule; mean and 95 % interval, 2 trainings x 2 dies"
+    assert legend.get_title().get_text() == "rule; mean and range of 2 trainings x 2 dies"
 
 
 def test_no_two_lines_look_alike():
