@@ -1,6 +1,7 @@
-"""A learning step of on-chip backprop, 784-256-10, batch 64, beside the same step in float32 numpy.
+"""Learning steps of 784-256-10, batch 64, beside backprop and gradient descent in plain float32 numpy.
 
-The chip reads as C2 does: one pair of 7-bit cells a weight, 8-bit converters in both directions, fresh read noise.
+A step is what `learn` makes of a batch: estimate, transforms, a look for what is not finite, write. The chip reads as
+C2 does: one pair of 7-bit cells a weight, 8-bit converters in both directions, fresh read noise.
 """
 
 from __future__ import annotations
@@ -21,9 +22,10 @@ from imcsim.rules.direct_feedback import direct_feedback_alignment
 from imcsim.rules.feedback_alignment import feedback_alignment
 from imcsim.rules.rule import Batch, LearningRule, Transform, in_order
 from imcsim.rules.transforms import adam, scale_by_learning_rate
+from imcsim.updates import finite
 
 INPUTS, HIDDEN, CLASSES, BATCH, LEARNING_RATE = 784, 256, 10, 64, 0.01
-TARGET = 5.0  # of T1; a peer takes 7.9 times its digital step
+TARGET = 5.0  # of T1
 
 _CHIP = {
     "dac": {"out_of_range": "clip"},
@@ -35,7 +37,7 @@ _CHIP = {
 
 
 class Case(NamedTuple):
-    """What a step is made of."""
+    """What is learnt with: a rule, a transform by its learning rate, and the write path."""
 
     what: str
     rule: Callable[[], LearningRule] = on_chip_backprop
@@ -44,7 +46,7 @@ class Case(NamedTuple):
 
 
 CASES: Mapping[str, Case] = {
-    "T1": Case("on-chip backprop, plain SGD"),
+    "T1": Case("on-chip backprop and gradient descent, 8-bit converters, read noise"),
     "T1-adam": Case("T1 with Adam", transform=adam),
     "T1-accumulator": Case("T1 with accumulators of 16 bits", write={"accumulator_bits": 16}),
     "T1-stochastic": Case("T1 with stochastic rounding", write={"rounding": "stochastic"}),
@@ -54,7 +56,7 @@ CASES: Mapping[str, Case] = {
 
 
 def chip(case: Case) -> LearningChip:
-    """The chip of a case, calibrated."""
+    """The calibrated chip of a case."""
     spec = imcsim.overlay(imcsim.overlay(case_spec("C2"), _CHIP), {"write": dict(case.write)})
     made = learning_chip(_start(), spec, "cross_entropy", 1, child(0, "benchmark", "program"))
     batch = _batch()
@@ -73,6 +75,7 @@ def step(name: str) -> Callable[[], object]:
         with single_threaded_blas():
             estimate, state, _ = rule.step(network, state, batch, child(0, "step", taken))
             updates, descent = behind.apply(estimate, descent, network, child(0, "descent", taken))
+            assert all(finite(update.weights) and np.isfinite(update.biases).all() for update in updates)
             network = network.write(updates, child(0, "write", taken))
         taken += 1
         return network

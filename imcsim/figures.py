@@ -9,6 +9,7 @@ from typing import NamedTuple
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
+from imcsim.alignment_figure import alignment, panels
 from imcsim.learning_curves import curves_path, has_curves, learning_curves
 from imcsim.plots import KINDS, STYLE, Draw, accuracy_vs_bits, heat_map, known_rows, losses, save
 from imcsim.study.summary import Summary
@@ -19,10 +20,13 @@ MOST_FIGURES = 12  # combinations of what is swept beside x and series: who look
 
 
 class _Planned(NamedTuple):
-    """A figure: the stem of its files, how it is drawn on its axes, one or several below each other, and of what."""
+    """A figure: the stem of its files, how it is drawn on its axes, one or several below each other, and of what.
+
+    None draws that of alignment, which has panels of its own.
+    """
 
     stem: str
-    draw: Draw
+    draw: Draw | None
     summary: Summary
 
 
@@ -76,6 +80,9 @@ def _asked_for(table: StudyTable) -> Iterator[_Planned]:
         if not known_rows(part.rows):
             continue
         suffix = _suffix(number, slices)
+        if table.plot.kind == "alignment":
+            yield _Planned(f"alignment{suffix}", None, part)
+            continue
         if table.plot.kind == "losses":
             if part.losses(x):
                 yield _Planned(f"losses{suffix}", losses, part)
@@ -95,11 +102,14 @@ def _suffix(number: int, slices: list[Summary]) -> str:
 
 def _slices(table: StudyTable) -> list[Summary]:
     assert table.plot is not None
-    kept = (table.plot.x, table.plot.series)
-    return table.summary().slices(*(path for path in kept if path is not None))
+    kept, summary = (table.plot.x, table.plot.series), table.summary()
+    shown = panels(summary) if table.plot.kind == "alignment" else []
+    return summary.slices(*(path for path in kept if path is not None), *shown)
 
 
 def _drawn(planned: _Planned) -> Figure:
+    if planned.draw is None:
+        return alignment(planned.summary)
     rows = len(planned.summary.rows) if planned.draw is losses else 0
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(6.4, max(4.2, 1.6 + 0.36 * rows)), layout="constrained")

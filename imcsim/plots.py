@@ -56,6 +56,8 @@ NEAR = 0.01
 WORDS = {
     "chip.adc": "ADC",
     "chip.adc.bits": "ADC bits",
+    "chip.transpose.adc.bits": "ADC bits of the transposed read",
+    "chip.transpose.mismatch_sigma_rel": "mismatch of the transposed read (sigma / unit current)",
     "chip.adc.noise_lsb": "ADC noise (LSB)",
     "chip.adc.range": "ADC range",
     "chip.array.mapping": "weight mapping",
@@ -67,6 +69,8 @@ WORDS = {
     "chip.cell.sigma_vt_V": "threshold mismatch (V)",
     "chip.dac": "input converter",
     "chip.dac.bits": "input bits",
+    "alignment.at": "weights",
+    "training.rule": "rule",
     "network.hidden": "hidden layers",
     "chip.array.cols": "columns of an array",
     "chip.wires.r_col_ohm": "resistance of a bit-line segment (ohm)",
@@ -162,7 +166,7 @@ def losses(summary: Summary, ax: Axes) -> Axes:
     first = summary.values(x)[0]
     with mpl.rc_context(STYLE):
         places = np.arange(len(lost))[::-1]
-        mean, low, high = 100 * np.array([_level(interval) for interval in lost.values()]).T
+        mean, low, high = 100 * np.array([band(interval) for interval in lost.values()]).T
         ax.axvline(0, color=GREY, linewidth=1)
         ax.errorbar(mean, places, xerr=(mean - low, high - mean), fmt="o", color=COLOURS[0], markersize=5, capsize=2.5)
         for place, value, edge in zip(places, mean, high, strict=True):
@@ -233,7 +237,7 @@ def _line(ax: Axes, rows: Sequence[Row], at: Floats, apart: NDArray[np.bool_], s
     for position, row in zip(at, rows, strict=True):
         dots = 100 * np.array(row.replicates)
         ax.plot(np.full(len(dots), position), dots, ".", markersize=3, color=colour, alpha=0.35, markeredgewidth=0)
-    mean, low, high = 100 * np.array([_level(row.accuracy) for row in rows]).T
+    mean, low, high = 100 * np.array([band(row.accuracy) for row in rows]).T
     ax.errorbar(at, mean, yerr=(mean - low, high - mean), fmt="none", ecolor=colour, elinewidth=1, capsize=2.5)
     beyond = np.array([row.extrapolated > 0 for row in rows])
     marks: dict[str, Any] = {"marker": MARKERS[style.place % len(MARKERS)], "markersize": 5.5, "markeredgewidth": 1.2}
@@ -270,7 +274,7 @@ def _float_baseline(ax: Axes, lines: Sequence[Summary], along: Sequence[Floats])
         ax.axhspan(low, high, color="0.5", alpha=0.2, linewidth=0)
         return ax.axhline(mean, color=GREY, linestyle="--", linewidth=1.2)
     for colour, line, at in zip(itertools.cycle(COLOURS), lines, along, strict=False):
-        mean, low, high = 100 * np.array([_level(row.accuracy_float) for row in line.rows]).T
+        mean, low, high = 100 * np.array([band(row.accuracy_float) for row in line.rows]).T
         ax.fill_between(at, low, high, color=colour, alpha=0.12, linewidth=0)
         ax.plot(at, mean, color=colour, linestyle="--", linewidth=1.2)
     return Line2D([], [], color=GREY, linestyle="--", linewidth=1.2)
@@ -280,10 +284,10 @@ def _float_levels(rows: Iterable[Row]) -> set[tuple[float, float, float]]:
     """The different float accuracies, from complete rows if there are any: gaps alone make no difference."""
     known = _with_float(rows)
     complete = [row for row in known if not (row.failed or row.missing)]
-    return {_level(row.accuracy_float) for row in complete or known}
+    return {band(row.accuracy_float) for row in complete or known}
 
 
-def _level(interval: Interval) -> tuple[float, float, float]:
+def band(interval: Interval) -> tuple[float, float, float]:
     """Mean and bounds; a single value, which has no bounds, as a band of no width."""
     if math.isnan(interval.low):
         return interval.mean, interval.mean, interval.mean
@@ -326,7 +330,7 @@ def _chance_is_near(summary: Summary) -> bool:
 def _extent(summary: Summary) -> tuple[float, float]:
     """The smallest and the largest number to be seen, in %, within 0 ... 100."""
     rows = known_rows(summary.rows)
-    seen = [(*_level(row.accuracy), *_level(row.accuracy_float), *row.replicates) for row in rows]
+    seen = [(*band(row.accuracy), *band(row.accuracy_float), *row.replicates) for row in rows]
     percent = np.clip([100 * value for values in seen for value in values if not math.isnan(value)], 0.0, 100.0)
     return float(percent.min()), float(percent.max())
 

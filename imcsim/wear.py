@@ -69,7 +69,9 @@ class Counts(NamedTuple):
 
     def added(self, more: Counts) -> Counts:
         """The counts of both, of pulses."""
-        return Counts(*(mine + others for mine, others in zip(self[:4], more[:4], strict=True)))
+        return Counts(
+            self.cells + more.cells, self.words + more.words, self.lines + more.lines, self.clipped + more.clipped
+        )
 
     def wear(self, cell: Cell, members: int | None) -> Wear:
         """The counts as they are told, of a die (None) or of so many."""
@@ -78,11 +80,12 @@ class Counts(NamedTuple):
         energy_J = None
         if isinstance(cell, PulsedCell) and (cell.pulse_energy_J, cell.line_pulse_energy_J) != (None, None):
             energy_J = (cell.pulse_energy_J or 0) * pulses + (cell.line_pulse_energy_J or 0) * self.lines
-        counts = cells, self.words, self.lines, self.clipped
+        counts = self.words, self.lines, self.clipped
         if members is None:
-            words, lines, clipped = (int(v[0]) for v in counts[1:])
+            words, lines, clipped = (int(v[0]) for v in counts)
             return Wear(cells[0], words, lines, clipped, None if energy_J is None else float(energy_J[0]))
-        return Wear(*(np.broadcast_to(v, (members, *v.shape[1:])) for v in counts), energy_J)
+        each = [np.broadcast_to(v, members) for v in counts]
+        return Wear(np.broadcast_to(cells, (members, *cells.shape[1:])), each[0], each[1], each[2], energy_J)
 
 
 def no_writes(array: ArraySpec, codes: Array, *, pulsed: bool) -> Counts:

@@ -39,7 +39,7 @@ ORDER = [
     {"experiment"},
     {"x_axis"},
     {"plots"},
-    {"learning_curves"},
+    {"learning_curves", "alignment_figure"},
     {"figures"},
     {"budget_figure", "device_figure"},
     {"cli"},
@@ -54,6 +54,7 @@ ONLY = {
     "x_axis": set(),
     "plots": {"errors", "study", "specs", "x_axis"},
     "learning_curves": {"errors", "study", "specs", "x_axis", "plots"},
+    "alignment_figure": {"errors", "study", "specs", "x_axis", "plots"},
 }
 
 # Its names are imported when they are first used, so it stands right of everything; nothing imports it.

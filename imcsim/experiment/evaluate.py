@@ -7,6 +7,7 @@ from typing import Any
 
 from imcsim import datasets
 from imcsim.datasets import DataSet
+from imcsim.experiment.aligned import alignments, make_learnt
 from imcsim.experiment.design import Design
 from imcsim.experiment.learned import learning_key, make_learning, on_its_die
 from imcsim.experiment.reading import TimedDie, extrapolations
@@ -28,13 +29,17 @@ def evaluate(
     """The accuracies of each (die, read) of `replicates`, one after the other, with the weights of `training`.
 
     Streams are keyed by replicate alone, so that cells share initial weights, data order, dies and, as far as their
-    designs agree, the noise of each read: differences between cells are not blurred by different draws.
+    designs agree, the noise of each read: differences between cells are not blurred by different draws. Of a study of
+    alignment, what that measures.
     """
     design, tuning = read_config(config)
     notes: dict[str, Any] = {}
     if tuning is not None:
         notes["tuned"] = artifacts.get(tuned_key(config))["winner"]
         design = changed(design, notes["tuned"])
+    if design.alignment is not None:
+        yield from alignments(design, training, replicates, artifacts)
+        return
     if design.training.where == "chip":
         for values in _of_dies_that_learned(design, training, replicates, artifacts):
             yield {**values, **notes}
@@ -93,6 +98,8 @@ def make(key: Key, artifacts: Artifacts) -> Mapping[str, Any]:
     match key["kind"]:
         case "training":
             return make_training(key)
+        case "learnt":
+            return make_learnt(key)
         case "tuning training":
             return make_tuning_training(key)
         case "learning" | "tuning learning":

@@ -15,9 +15,14 @@ SWEPT = ("chip", "network", "training", "read")  # what a path of [grid] may sta
 RULE_OPTIONS = "training.rule_options"
 
 
+def swept_heads(design: Design) -> tuple[str, ...]:
+    """What a path of [grid] may start with in a study of `design`."""
+    return SWEPT if design.alignment is None else (*SWEPT, "alignment")
+
+
 def known_paths(design: Design) -> list[str]:
     """Every dotted path that a study of `design` can sweep, whole components included."""
-    return [path for head in SWEPT for path in _below(getattr(design, head), head)]
+    return [path for head in swept_heads(design) for path in _below(getattr(design, head), head)]
 
 
 def _below(spec: Spec, prefix: str) -> Iterator[str]:

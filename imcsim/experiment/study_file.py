@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from imcsim import datasets
 from imcsim.errors import Problem, SpecError, did_you_mean
+from imcsim.experiment.alignment import AlignmentSpec, quantities_of
 from imcsim.experiment.curves import learning_quantities
 from imcsim.experiment.design import Design
 from imcsim.experiment.device import device_of, named, own_fields, without_devices
@@ -36,7 +37,7 @@ T = TypeVar("T", bound=Spec)
 
 SECTIONS = (
     *("name", "dataset", "seed", "replicates", "network", "training", "stop", "chip", "read"),
-    *("variants", "grid", "tune", "plot"),
+    *("alignment", "variants", "grid", "tune", "plot"),
 )
 
 TABLES = ("replicates", "network", "training", "chip", "read", "variants", "grid")
@@ -99,6 +100,7 @@ def _plan(
     replicates = build(Replicates, sections["replicates"], ("replicates",), problems)
     plot = _optional(PlotSpec, "plot", table, problems)
     stop = _optional(StopSpec, "stop", table, problems)
+    alignment = _optional(AlignmentSpec, "alignment", table, problems)
     device = device_of(sections["chip"], folder, problems)
     chip = overlaid(device, own_fields(sections["chip"]), ("chip",), problems) if device else None
     # what is at fault is stood in for, so that the rest is checked all the same
@@ -111,7 +113,8 @@ def _plan(
     suited = learnable(parts["training"], parts["chip"])
     harmless = {"dataset": datasets.NAMES[0], "network": NetworkSpec(hidden=()), "read": ReadSpec(), **suited}
     parts |= {} if chip else suited  # what a training needs of a chip at fault nobody knows
-    given = {key: table[key] for key in ("dataset", "seed") if key in table} | ({"stop": stop} if stop else {})
+    given = {key: table[key] for key in ("dataset", "seed") if key in table}
+    given |= {key: one for key, one in (("stop", stop), ("alignment", alignment)) if one}
     design = build(Design, {**given, **parts}, (), problems)
     stand_in = design or Design(**{**parts, **harmless})
     before = len(problems)
@@ -124,10 +127,7 @@ def _plan(
     if not sweep.factors and len(problems) == before and isinstance(table.get("grid", {}), Mapping):
         example = 'for one, "chip.adc.bits" = [4, 6, 8]'
         problems.append(Problem(("grid",), "is empty: a study sweeps at least one path", remedy=example))
-    tuned = None
-    if "tune" in table:
-        paths = [path for block in sweep.blocks for path in block.paths]
-        tuned = read_tuning(table["tune"], stand_in, paths, variants, problems)
+    tuned = _tuned(table, stand_in, sweep, problems)
     if len(problems) > before:
         return None
     repeats = math.prod(to_table(replicates).values()) if replicates else 1
@@ -173,6 +173,19 @@ def _name(table: Mapping[str, Any], problems: list[Problem]) -> str:
     allowed = "must be letters, digits, dot, dash and underscore, as it names files"
     problems.append(Problem(("name",), allowed, given="" if name is None else format_value(name)))
     return ""
+
+
+def _tuned(
+    table: Mapping[str, Any], design: Design, sweep: Sweep, problems: list[Problem]
+) -> tuple[TuneSpec, Mapping[str, Sequence[Any]]] | None:
+    """What [tune] asks for; None where the study has none, or it is wrong."""
+    if "tune" not in table:
+        return None
+    if "alignment" in table:
+        problems.append(Problem(("tune",), "has no meaning with [alignment]: nothing is learnt", remedy="drop one"))
+        return None
+    paths = [path for block in sweep.blocks for path in block.paths]
+    return read_tuning(table["tune"], design, paths, sweep.variants, problems)
 
 
 def _assembled(
@@ -249,7 +262,9 @@ def _one_of_each(cells: Sequence[Cell]) -> dict[str, Design]:
 
 
 def _quantities(cells: Sequence[Cell]) -> tuple[Quantity, ...]:
-    """What points have beside accuracies: learning curves, where any network learns by a rule."""
+    """What points have beside accuracies: alignment, or learning curves, where any network learns by a rule."""
+    if aligned := [cell.config["network"]["hidden"] for cell in cells if cell.config.get("alignment")]:
+        return quantities_of(1 + max(len(hidden) for hidden in aligned))
     trainings = [cell.config["training"] for cell in cells]
     if all(one["rule"] == "backprop" for one in trainings):
         return ()

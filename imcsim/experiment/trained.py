@@ -79,10 +79,10 @@ def _trained(key: Key, data: DataSet, *streams: str) -> Mapping[str, Any]:
         learned = learn(noisy, hardware_aware(), data, recipe, order, stop)
         mlp: MLP = learned.network.mlp
         of_test = accuracy(logits(mlp, data.x_test), data.y_test)
-        return {**_parameters(mlp), "accuracy": of_test, "outcomes": outcomes(learned, on_chip=False)}
+        return {**parameters(mlp), "accuracy": of_test, "outcomes": outcomes(learned, on_chip=False)}
     trained = train(start, data, recipe, order, stop)
     return {
-        **_parameters(trained.mlp),
+        **parameters(trained.mlp),
         "accuracy": trained.accuracy_test,
         "loss_per_epoch": trained.loss_per_epoch,
         "stopped": trained.stopped,
@@ -95,17 +95,23 @@ def start_of(key: Key, data: DataSet, *streams: str) -> MLP:
     return initial_mlp(built(NetworkSpec, key["network"]), data.x_train.shape[1], data.classes, drawn)
 
 
-def _parameters(mlp: MLP) -> dict[str, Any]:
+def parameters(mlp: MLP) -> dict[str, Any]:
+    """A network as artifacts hold it."""
     return {
         "weights": {str(i): w for i, w in enumerate(mlp.weights)},
         "biases": {str(i): b for i, b in enumerate(mlp.biases)},
     }
 
 
-def on_chip(trained: Mapping[str, Any], design: Design, data: DataSet, rng: np.random.Generator) -> ChipNetwork:
-    """The weights of a training on the nominal die of the design's chip, its ranges calibrated."""
+def mlp_of(trained: Mapping[str, Any], design: Design) -> MLP:
+    """The network of an artifact."""
     weights, biases = (
         tuple(trained[name][str(i)] for i in range(len(trained[name]))) for name in ("weights", "biases")
     )
-    network = program(MLP(weights, biases, design.network.activation), design.chip, rng)
+    return MLP(weights, biases, design.network.activation)
+
+
+def on_chip(trained: Mapping[str, Any], design: Design, data: DataSet, rng: np.random.Generator) -> ChipNetwork:
+    """The weights of a training on the nominal die of the design's chip, its ranges calibrated."""
+    network = program(mlp_of(trained, design), design.chip, rng)
     return calibrate(network, data.x_train[:CALIBRATION_SAMPLES], rng)

@@ -8,7 +8,6 @@ import numpy as np
 from imcsim.kernels.gemm import multiply_transposed
 from imcsim.kernels.jit import inline, parallel_kernel
 
-
 ROWS = 32  # of a product of factors: it stays in the first-level cache
 
 
@@ -38,9 +37,9 @@ def rewrite(codes, scale, delta, binary, digits, before):
 
 @parallel_kernel(lambda codes, x, delta, *_: codes.size * x.shape[1] // 4, blas=True)  # noqa: ARG005
 def rewrite_outer(codes, x, delta, binary, digits, before):
-    """rewrite by the sum over samples of x^T delta: x (1 or members, samples, rows), delta (..., samples, cols).
+    """As `rewrite`, add the sum over samples of x^T delta: x (1 or members, samples, rows), delta (..., samples, cols).
 
-    In codes, both of float32 or of float64, which the product then has.
+    In codes; both are of float32 or of float64, and so is their product.
     """
     members, rows, cols = max(codes.shape[0], x.shape[0], delta.shape[0]), codes.shape[1], codes.shape[2]
     blocks = (rows + ROWS - 1) // ROWS
@@ -103,26 +102,35 @@ def lay(codes, values, factors, source, used, groups, sign, pair, out):
     each code, the least first, `factors` (members, tiles, rows of a tile, polarities, slices, columns) what multiplies
     it in each cell, no entries where nothing does; both float32. A tile is of `used` rows, read in `groups`. `source`
     (columns,) is the weight of each physical column, -1 where it stores the weight 0. The second polarity, times
-    `sign`, is added to the first; 0: it has columns of its own. What no weight fills stays as it is.
+    `sign`, is added to the first; 0: it has columns of its own. What no weight fills is zero.
     """
     columns, line = source.shape[0], out.shape[1] * out.shape[3]
+    plain = columns == codes.shape[2]
+    for c in range(columns):
+        plain = plain and source[c] == c
     for read in nb.prange(out.shape[0]):
-        filled, index = np.zeros(line, np.float32), np.empty(columns, np.int64)
-        _lay_read(codes, values, factors, source, used, groups, sign, pair, read, index, filled, out)
+        filled, index = np.zeros(line, np.float32), np.empty(columns, np.uint32)
+        _lay_read(codes, values, factors, source, plain, used, groups, sign, pair, read, index, filled, out)
 
 
 @inline
-def _lay_read(codes, values, factors, source, used, groups, sign, pair, read, index, filled, out):
+def _lay_read(codes, values, factors, source, plain, used, groups, sign, pair, read, index, filled, out):
     polarities, slices, levels = values.shape
     parallel, width = out.shape[2:]
     rows = codes.shape[1]
     columns, part = index.shape[0], filled.shape[0] // pair
     tiles = -(-rows // used)
     member, tile, first = read // (tiles * groups), read // groups % tiles, read % groups * parallel
-    for place in range(min(parallel, used - first, rows - tile * used - first)):
+    middle = np.int32(levels // 2)
+    weights = max(min(parallel, used - first, rows - tile * used - first), 0)
+    for place in range(weights):
         code = codes[member % codes.shape[0], tile * used + first + place]
-        for c in range(columns):
-            index[c] = (code[source[c]] if source[c] >= 0 else 0) + levels // 2
+        if plain:
+            for c in range(columns):
+                index[c] = np.uint32(code[c] + middle)
+        else:
+            for c in range(columns):
+                index[c] = np.uint32((code[source[c]] if source[c] >= 0 else 0) + middle)
         for s in range(slices):
             for polarity in range(1 if sign != 0 else polarities):
                 start = polarity * part + s * columns if pair == 2 else (polarity * slices + s) * columns
@@ -133,13 +141,22 @@ def _lay_read(codes, values, factors, source, used, groups, sign, pair, read, in
                     if sign != 0:
                         _add_scaled(values[1, s], index, own[1, s], np.float32(sign), of_slice)
                 else:
+                    table = values[polarity, s]
                     for c in range(columns):
-                        of_slice[c] = values[polarity, s, index[c]]
+                        of_slice[c] = table[index[c]]
                     if sign != 0:
+                        other = values[1, s]
                         for c in range(columns):
-                            of_slice[c] += np.float32(sign) * values[1, s, index[c]]
+                            of_slice[c] += np.float32(sign) * other[index[c]]
         for chunk in range(out.shape[1]):
-            out[read, chunk, place] = filled[chunk * width : (chunk + 1) * width]
+            row = out[read, chunk, place]
+            for c in range(width):  # a copy by a slice would not vectorise
+                row[c] = filled[chunk * width + c]
+    for chunk in range(out.shape[1]):
+        for place in range(weights, parallel):
+            row = out[read, chunk, place]
+            for c in range(width):
+                row[c] = 0
 
 
 @inline

@@ -31,4 +31,4 @@ def _lacking(spec: ChipSpec) -> Iterator[Problem]:
         yield Problem(("feedback", "auxiliary"), "the design has no converters for arrays of feedback", remedy=remedy)
     if isinstance(spec.cell, PulsedCell):
         yield Problem(("cell", "written"), "nobody knows what pulses have written", remedy="read the array by mvm")
-        yield Problem(("cell", "write_resolution"), "pulses are no steps of one size")
+        yield Problem(("cell", "write_resolution"), "pulses are no steps of one size", remedy="leave rounding out")

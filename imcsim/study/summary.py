@@ -61,6 +61,11 @@ class Row:
         averaged = self.values.mean(axis=2)
         return tuple(averaged[~np.isnan(averaged)].tolist())
 
+    def interval(self, name: str, place: int) -> Interval:
+        """The mean of the series `name` at one of its places, infinities left out as gaps are."""
+        values = self.series[name][:, :, place]
+        return mean_interval(np.where(np.isinf(values), np.nan, values))
+
 
 @dataclass(frozen=True)
 class Summary:
@@ -141,6 +146,11 @@ class Summary:
             lost = {id(row): part.losses(x).get(row.coordinates.get(x)) for part in self.slices(x) for row in part.rows}
             for line, row in zip(table, self.rows, strict=True):
                 line |= {f"lost{end}": value for end, value in _ends(lost[id(row)])}
+        if self.plot is not None and self.plot.kind == "alignment":
+            for line, row in zip(table, self.rows, strict=True):
+                for name, layers in self.along.items():
+                    for place, layer in enumerate(layers):
+                        line |= {f"{name}_{layer}{end}": value for end, value in _ends(row.interval(name, place))}
         writer.writerow(table[0])
         writer.writerows([_csv_field(value) for value in line.values()] for line in table)
         return text.getvalue()
@@ -173,6 +183,12 @@ def format_summary(summary: Summary) -> str:
         heads.append("extrapolated")
         for line, row in zip(lines, summary.rows, strict=True):
             line.append("yes" if row.extrapolated else "")
+    if summary.plot is not None and summary.plot.kind == "alignment":
+        heads.append("cosine, a layer")
+        for line, row in zip(lines, summary.rows, strict=True):
+            line.append(
+                "  ".join(f"{row.interval('cosine', k).mean:+.3f}" for k in range(len(summary.along["cosine"])))
+            )
     known = [row.accuracy for row in summary.rows if not math.isnan(row.accuracy.mean)]
     notes = [f"chance: {100 * summary.chance:.2f} %; interval of the mean: {methods(known)}", *interval_notes(known)]
     failed, missing = sum(row.failed for row in summary.rows), sum(row.missing for row in summary.rows)
