@@ -17,11 +17,16 @@ from imcsim.version import MODEL_VERSION, __version__
 if TYPE_CHECKING:
     from imcsim import datasets
     from imcsim.crossbar import Crossbar, Die
+    from imcsim.descent import DescentSpec
     from imcsim.errors import CapabilityError, DataError, SpecError
+    from imcsim.learning import learn
     from imcsim.manufacturing import manufacture, nominal_die
+    from imcsim.network.learning_chip import LearningChip, learning_chip
     from imcsim.network.mlp import MLP, NetworkSpec, initial_mlp
     from imcsim.network.on_chip import ChipNetwork, calibrate, program
     from imcsim.rng import child, draw_key
+    from imcsim.rules.alignment import gradient_alignment
+    from imcsim.rules.library import learning_rule
     from imcsim.specs.chip import ChipSpec
     from imcsim.specs.codec import overlay
     from imcsim.specs.library import load
@@ -31,11 +36,16 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "crossbar": ("Crossbar", "Die"),
+    "descent": ("DescentSpec",),
     "errors": ("CapabilityError", "DataError", "SpecError"),
+    "learning": ("learn",),
     "manufacturing": ("manufacture", "nominal_die"),
+    "network.learning_chip": ("LearningChip", "learning_chip"),
     "network.mlp": ("MLP", "NetworkSpec", "initial_mlp"),
     "network.on_chip": ("ChipNetwork", "calibrate", "program"),
     "rng": ("child", "draw_key"),
+    "rules.alignment": ("gradient_alignment",),
+    "rules.library": ("learning_rule",),
     "specs.chip": ("ChipSpec",),
     "specs.codec": ("overlay",),
     "specs.library": ("load",),
@@ -54,7 +64,9 @@ __all__ = [
     "Crossbar",
     "DataError",
     "Dense",
+    "DescentSpec",
     "Die",
+    "LearningChip",
     "NetworkSpec",
     "Outer",
     "SpecError",
@@ -66,7 +78,11 @@ __all__ = [
     "child",
     "datasets",
     "draw_key",
+    "gradient_alignment",
     "initial_mlp",
+    "learn",
+    "learning_chip",
+    "learning_rule",
     "load",
     "manufacture",
     "nominal_die",

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from imcsim.accepted import checked_dense, checked_outer, doubled
-from imcsim.cells.compound import chopped, one_hot, released, transfer_row
+from imcsim.cells.compound import chopped, one_hot, released, transfers
 from imcsim.converters.ranges import widened
 from imcsim.crossbar import Crossbar, Die, Generators
 from imcsim.errors import CapabilityError, SpecError
@@ -29,7 +29,7 @@ from imcsim.specs.chip import ChipSpec
 from imcsim.specs.compound import ChoppedTikiTaka, Compound, MixedPrecision, TikiTakaV2, Transferring
 from imcsim.specs.pulsed import PulsedCell
 from imcsim.updates import Outer, Update
-from imcsim.wear import Wear
+from imcsim.wear import Counts, Wear
 
 Array = np.ndarray[Any, Any]
 OfSilicon = TypeVar("OfSilicon", bound=Silicon)
@@ -203,10 +203,17 @@ class CompoundArray:
         if isinstance(self.scheme, MixedPrecision):
             return self._accumulated(self.scheme, checked_dense(update, die.shape, die.members), rng, now_s)
         if not isinstance(update, Outer):
-            remedy = "give Outer(x, delta); mixed precision takes matrices"
+            remedy = (
+                'give Outer(x, delta), as optimizer = "sgd" without decay or rounding does; mixed_precision takes all'
+            )
             raise CapabilityError.of("update", "the fast array is written by pulse trains", "a matrix", remedy)
+        self.slow.check_time(now_s)
         array, every = self, self.scheme.transfer_every
-        for part in _parts(doubled(checked_outer(update, die.shape, die.members)), every - self.samples % every, every):
+        # reads do not change the fast array, and rows do not meet in it: as many transfers as there are rows are one
+        # read of the rows as each was in its turn, and one write of the slow array. Wires join rows
+        together = 1 if die.spec.wires is not None else die.shape[0]
+        first = together * every - self.samples % every
+        for part in _parts(doubled(checked_outer(update, die.shape, die.members)), first, together * every):
             array = array._learnt(part, rng, now_s)
         return array
 
@@ -239,39 +246,51 @@ class CompoundArray:
         return dataclasses.replace(joined, codes=codes), times
 
     def _learnt(self, part: Outer, rng: np.random.Generator, now_s: float) -> CompoundArray:
-        """The arrays after samples among which no transfer falls but after the last."""
+        """The arrays after samples in which no row is transferred twice."""
         scheme, fast, die = self.scheme, self.fast, self.slow.die
         assert isinstance(scheme, Transferring)
         assert fast is not None
-        signed = part.x * self.chopper[:, None] if isinstance(scheme, ChoppedTikiTaka) else part.x
-        fast = fast.write(_of_die(Outer(signed, part.delta), die), rng, now_s=now_s)
-        samples = self.samples + part.x.shape[1]
-        array = dataclasses.replace(self, fast=fast, samples=samples)
-        row = transfer_row(samples, scheme.transfer_every, die.shape[0])
-        return array if row is None else array._transferred(row, rng, now_s)
-
-    def _transferred(self, row: int, rng: np.random.Generator, now_s: float) -> CompoundArray:
-        """The arrays after what the fast one holds in a row was read and passed on."""
-        scheme, fast, slow, die = self.scheme, self.fast, self.slow, self.slow.die
-        assert isinstance(scheme, Transferring)
-        assert fast is not None
-        x = one_hot(row, die.shape[0])
+        assert isinstance(fast.held, PulsedStates)
         streams = [child(int(key), "transfer") for key in die.write_keys(draw_key(rng))]
-        read = fast.mvm(x, streams if die.members is not None else streams[0], now_s=now_s)
-        passed = scheme.transfer_rate * np.reshape(read, (-1, die.shape[1]))
-        if not isinstance(scheme, TikiTakaV2):
-            factors = Outer(np.broadcast_to(x, (len(passed), *x.shape)), passed[:, None])
-            return dataclasses.replace(self, slow=slow.write(_of_die(factors, die), rng, now_s=now_s))
-        buffer, chopper = self.buffer.copy(), self.chopper
-        step, pulses = self._step[:, None], np.zeros(self.buffer.shape)
-        held = buffer[:, row] + chopper[:, row, None] * passed
-        left, counts = released(held / step, scheme.threshold, scheme.most_pulses, scheme.kept)
-        buffer[:, row], pulses[:, row] = left * step, counts * step
+        samples = part.x.shape[1]
+        when, rows = transfers(self.samples, samples, scheme.transfer_every, die.shape[0])
+        until = np.full(die.shape[0], samples)
+        until[rows] = when
+        chopper = self.chopper
         if isinstance(scheme, ChoppedTikiTaka):
-            signs = zip(chopper, streams, strict=True)
-            chopper = np.stack([chopped(own, row, scheme.chopper_probability, stream) for own, stream in signs])
+            chopper = np.stack(
+                [chopped(own, rows, scheme.chopper_probability, one) for own, one in zip(chopper, streams, strict=True)]
+            )
+            early = np.arange(samples)[:, None] < until
+            part = part._replace(x=part.x * np.where(early, self.chopper[:, None], chopper[:, None]))
+        unit, keys = weight_unit(fast.die, fast.scale), (draw_key(rng), draw_key(rng))
+        met, held, counts = fast.held.write_in_turns(fast.die, part, unit, until, keys)
+        array = dataclasses.replace(
+            self, fast=_holding(fast, held, counts, now_s), chopper=chopper, samples=self.samples + samples
+        )
+        if not len(rows):
+            return array
+        x = one_hot(rows, die.shape[0])
+        read = _holding(fast, met, counts, now_s).mvm(
+            x, streams if die.members is not None else streams[0], now_s=now_s
+        )
+        passed = scheme.transfer_rate * np.reshape(read, (-1, len(rows), die.shape[1]))
+        return array._transferred(rows, passed, self.chopper, rng, now_s)
+
+    def _transferred(
+        self, rows: Array, passed: Array, chopper: Array, rng: np.random.Generator, now_s: float
+    ) -> CompoundArray:
+        """The arrays after `passed` (members, rows, cols) of rows that were written and read under `chopper`."""
+        scheme, slow, die = self.scheme, self.slow, self.slow.die
+        if not isinstance(scheme, TikiTakaV2):
+            x = np.broadcast_to(one_hot(rows, die.shape[0]), (len(passed), len(rows), die.shape[0]))
+            return dataclasses.replace(self, slow=slow.write(_of_die(Outer(x, passed), die), rng, now_s=now_s))
+        buffer, step, pulses = self.buffer.copy(), self._step[:, None, None], np.zeros(self.buffer.shape)
+        held = buffer[:, rows] + chopper[:, rows, None] * passed
+        left, counts = released(held / step, scheme.threshold, scheme.most_pulses, scheme.kept)
+        buffer[:, rows], pulses[:, rows] = left * step, counts * step
         slow = slow.write(pulses if die.members is not None else pulses[0], rng, now_s=now_s)
-        return dataclasses.replace(self, slow=slow, buffer=buffer, chopper=chopper)
+        return dataclasses.replace(self, slow=slow, buffer=buffer)
 
     def _accumulated(
         self, scheme: MixedPrecision, delta: Array, rng: np.random.Generator, now_s: float
@@ -295,8 +314,14 @@ def _noisier(silicon: OfSilicon, gamma: float) -> OfSilicon:
     return dataclasses.replace(silicon, column=column._replace(cell_variance=column.cell_variance * (1 + gamma**2)))
 
 
+def _holding(fast: Crossbar, held: PulsedStates, counts: Counts, now_s: float) -> Crossbar:
+    """The array with other states, after writes of these counts."""
+    counts = counts if fast.counts is None else fast.counts.added(counts)
+    return dataclasses.replace(fast, held=held, codes=held.codes(fast.die), written_s=now_s, counts=counts)
+
+
 def _parts(factors: Outer, first: int, every: int) -> Iterator[Outer]:
-    """The samples in parts that end where a transfer is due, the first after `first`."""
+    """The samples in parts that end after `first` of them, and after each `every` more."""
     count = factors.x.shape[1]
     cuts = [0, *range(first, count, every), count]
     for begin, end in itertools.pairwise(cuts):

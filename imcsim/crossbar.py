@@ -133,7 +133,7 @@ class Crossbar:
         for an update of another shape or not finite, or a time before the last write.
         """
         key, die = _write_key(self.die, rng), self.die
-        self._check_time(now_s)
+        self.check_time(now_s)
         of_die = die.shape, die.members
         added = checked_outer(update, *of_die) if isinstance(update, Outer) else checked_dense(update, *of_die)
         held: Conductances | PulsedStates | None
@@ -227,7 +227,7 @@ class Crossbar:
         not finite, negative where the DAC is unsigned, or beyond the DAC's range unless it clips, and for a time before
         the last write; CapabilityError where the ranges await a calibration.
         """
-        self._check_time(now_s)
+        self.check_time(now_s)
         samples, keys = self._samples(x), self._keys(rng)
         _refuse_uncalibrated("adc", self.die.spec.adc, self.ranges)
         product = self._at(now_s, keys).mvm(samples, self.input_step, self.scale, keys)
@@ -243,7 +243,7 @@ class Crossbar:
         the errors ahead of the read. Ensembles and refusals as in `mvm`; CapabilityError where the design has no
         transposed read.
         """
-        self._check_time(now_s)
+        self.check_time(now_s)
         back, keys = self._transposed(), self._keys(rng)
         codes, steps = back.input_codes(self._errors(e))
         _refuse_uncalibrated("transpose.adc", back.silicon.spec.adc, back.ranges)
@@ -394,7 +394,8 @@ class Crossbar:
             raise SpecError.of("rng", f"an ensemble of {members} reads with a generator a member", given=given)
         return np.array([draw_key(one) for one in rng], np.uint64)
 
-    def _check_time(self, now_s: float) -> None:
+    def check_time(self, now_s: float) -> None:
+        """Raise SpecError for what is no time, or lies before the last write."""
         _refuse_not_a_time(now_s)
         if now_s < self.written_s:
             raise SpecError.of("now_s", f"must not lie before the last write, at {self.written_s} s", given=str(now_s))

@@ -79,10 +79,13 @@ def _transposed(
 
     What cells hold, bits that are lost and devices that are stuck included, is told by the forward side.
     """
-    spec = plan.spec.transposed
-    if spec is None:
+    spec, read = plan.spec.transposed, plan.spec.transpose
+    if spec is None or read is None:
         return None
     back = floorplan(spec, plan.shape[::-1])
+    if keys is not None and read.mismatch_sigma_rel > 0:
+        of_transistors = cell_normals(plan, keys, frozen.CELL_BACKWARD)
+        currents = currents * np.maximum(1 + np.float32(read.mismatch_sigma_rel) * of_transistors, 0)
     cells_of = in_order_of_rows(plan, currents, 1.0)
     if keys is None:
         errors = adcs.no_errors(spec.adc, 1, back.tiling.tiles, len(back.slice_of))

@@ -80,6 +80,27 @@ class PulsedStates:
         words = code_changes(self.codes(silicon), after.codes(silicon))
         return after, Counts(written.pulses, words, lines, clipped)
 
+    def write_in_turns(
+        self, silicon: Silicon, factors: Outer, unit: Array, until: Array, keys: tuple[int, int]
+    ) -> tuple[PulsedStates, PulsedStates, Counts]:
+        """Add checked factors, as `write` does: what each row held after its first `until` (rows,) samples, and all.
+
+        `keys` are those of what comes before and of what comes after.
+        """
+        cell, devices, tiling = cell_of(silicon), devices_of(silicon), silicon.plan.tiling
+        rate = np.broadcast_to(1 / unit, len(self.states))
+        streams = [np.array(silicon.write_keys(key), np.uint64) for key in keys]
+        drawn = pulsed.driven(cell.update, devices.dw_min, *factors, rate, streams[0])
+        held, pulses = [self], np.zeros(self.states.shape, np.int64)
+        words = np.zeros(len(self.states), np.int64)
+        for part, stream, key in zip(drawn.cut(until), streams, keys, strict=True):
+            written = pulsed.pulsed_by(devices, held[-1].states, part, stream)
+            held.append(held[-1]._after(silicon, written, key))
+            pulses += written.pulses
+            words += code_changes(held[-2].codes(silicon), held[-1].codes(silicon))
+        lines = drawn.row_pulses * tiling.arrays + drawn.column_pulses * tiling.tiles
+        return held[1], held[2], Counts(pulses, words, lines, drawn.clipped)
+
     def zeroed(self, silicon: Silicon, pairs: int | None, key: int) -> tuple[PulsedStates, Counts]:
         """Every device at its symmetric point, and the reference devices made equal to it: all weights are zero.
 

@@ -19,6 +19,9 @@ def test_the_python_of_the_readme_runs_and_prints_an_accuracy_for_each_number_of
     accuracies = [float(found) for found in re.findall(r"weight bits: ([\d.]+)%", printed)]
     assert len(accuracies) == 4
     assert accuracies[-1] > 90  # six weight bits are enough for digits
+    learned = [float(found) for found in re.findall(r"(?:on_chip_backprop|dfa): ([\d.]+)%", printed)]
+    assert len(learned) == 2
+    assert min(learned) > 85
 
 
 def test_its_ten_lines_of_python_are_ten_lines():

@@ -25,18 +25,20 @@ from imcsim.errors import SpecError
 Array = np.ndarray[Any, Any]
 
 
-def transfer_row(updates: int, every: int, rows: int) -> int | None:
-    """Which row is transferred after so many updates, counted from 1; None after most. Rows take turns."""
+def transfers(before: int, samples: int, every: int, rows: int) -> tuple[Array, Array]:
+    """Which rows are transferred during so many samples: after how many of them each, and the rows, both (transfers,).
+
+    A transfer comes after every `every` samples, of which there were so many `before`; rows take turns.
+    """
     if every < 1:
         raise SpecError.of("every", "must be an integer of at least 1", given=str(every))
-    return (updates // every - 1) % rows if updates and updates % every == 0 else None
+    due = np.arange(before // every + 1, (before + samples) // every + 1)
+    return due * every - before, (due - 1) % rows
 
 
-def one_hot(k: int, rows: int) -> Array:
-    """The input that reads row k: (1, rows)."""
-    x = np.zeros((1, rows))
-    x[0, k] = 1.0
-    return x
+def one_hot(k: Array, rows: int) -> Array:
+    """The inputs that read rows k (transfers,), one after the other: (transfers, rows)."""
+    return np.asarray(np.arange(rows) == np.reshape(k, (-1, 1)), np.float64)
 
 
 def released(buffer: Array, threshold: float, most: int, kept: float | None = None) -> tuple[Array, Array]:
@@ -55,9 +57,8 @@ def released(buffer: Array, threshold: float, most: int, kept: float | None = No
     return np.asarray(left), counts
 
 
-def chopped(chopper: Array, k: int, probability: float, rng: np.random.Generator) -> Array:
-    """The signs (rows,) of the inputs after row k was read: its own flips with this probability."""
+def chopped(chopper: Array, k: Array, probability: float, rng: np.random.Generator) -> Array:
+    """The signs (rows,) of the inputs after rows k (transfers,) were read: each flips with this probability."""
     flipped = chopper.copy()
-    if rng.random() < probability:
-        flipped[k] = -flipped[k]
+    flipped[k] *= np.where(rng.random(np.shape(k)) < probability, -1.0, 1.0)
     return flipped

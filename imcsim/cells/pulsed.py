@@ -226,17 +226,53 @@ def write_outer(
     given n, is s^2 BL p q (1 - p q) + s^2 sigma^2 BL p q. Samples add up. Cells of a row share its bits, so that their
     counts covary by BL p (1 - p) q q'.
     """
-    planned = trains(update, devices.dw_min, x, delta, learning_rate)
-    members = len(keys)
-    if states.shape != (members, x.shape[2], delta.shape[2]):
-        given = f"{states.shape} for {members} keys, {x.shape[2]} rows and {delta.shape[2]} columns"
+    drawn = driven(update, devices.dw_min, x, delta, learning_rate, keys)
+    members, rows, columns = len(keys), drawn.rows.shape[2], drawn.columns.shape[2]
+    if states.shape != (members, rows, columns):
+        given = f"{states.shape} for {members} keys, {rows} rows and {columns} columns"
         raise SpecError.of("states", "must be (members, rows, cols) of the keys, x and delta", given=given)
+    return pulsed_by(devices, states, drawn, keys)
+
+
+class Driven(NamedTuple):
+    """Trains as words of bits, (members, samples, rows) and (members, samples, cols) uint32, as pulse_trains has them.
+
+    `row_pulses` and `column_pulses` (members,) are how often lines are driven; `clipped` (members,) as in Trains.
+    """
+
+    rows: Array
+    columns: Array
+    row_pulses: Array
+    column_pulses: Array
+    clipped: Array
+
+    def cut(self, until: Array) -> tuple[Driven, Driven]:
+        """What drives the cells of each row in its first `until` (rows,) samples, and in those after them.
+
+        All lines are driven in all samples, whatever their cells have seen: they are counted with the first.
+        """
+        early = np.arange(self.rows.shape[1])[:, None] < until
+        nothing = np.zeros_like(self.clipped)
+        first = self._replace(rows=np.where(early, self.rows, np.uint32(0)))
+        return first, Driven(np.where(early, np.uint32(0), self.rows), self.columns, nothing, nothing, nothing)
+
+
+def driven(
+    update: UpdateSpec, dw_min: float, x: Array, delta: Array, learning_rate: float | Array, keys: Array
+) -> Driven:
+    """Draw the trains that make learning_rate * sum over samples of x^T delta, as planned by `trains`."""
+    planned, members = trains(update, dw_min, x, delta, learning_rate), len(keys)
     lengths = _of_members(planned.lengths, members)
     rows, row_pulses = pulse_trains(_of_members(planned.rows, members), lengths, keys, ROW_TRAIN)
     columns, column_pulses = pulse_trains(_of_members(planned.columns, members), lengths, keys, COLUMN_TRAIN)
-    written, up, down = pulse.apply_trains(_single(states), rows, columns, devices, keys)
     clipped = np.broadcast_to(planned.clipped, members).astype(np.int64)
-    return Written(written, up, down, row_pulses.sum(axis=1), column_pulses.sum(axis=1), clipped)
+    return Driven(rows, columns, row_pulses.sum(axis=1), column_pulses.sum(axis=1), clipped)
+
+
+def pulsed_by(devices: Devices, states: Array, drawn: Driven, keys: Array) -> Written:
+    """Pulse the cells where their row and column do: states (members, rows, cols) float32, keys (members,) uint64."""
+    written, up, down = pulse.apply_trains(_single(states), drawn.rows, drawn.columns, devices, keys)
+    return Written(written, up, down, *drawn[2:])
 
 
 def _of_members(values: Array, members: int) -> Array:

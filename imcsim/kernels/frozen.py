@@ -22,6 +22,7 @@ CELL_MINIMUM = 8  # the supply below which a cell loses its bit
 CELL_POWER_UP = 9  # the state in which it wakes
 CELL_STUCK = 10  # whether a resistive cell is stuck, and at what
 CELL_TRAP = 11  # whether it has a trap
+CELL_BACKWARD = 15  # what the transistor of its transposed read adds to its mismatch
 
 # Normals of places that are not frozen: under the key of a call, and under that of a write.
 READ_FLICKER = 12

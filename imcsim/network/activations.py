@@ -14,6 +14,7 @@ Floats = NDArray[np.float64]
 class Activation(NamedTuple):
     """An activation a = function(z); derivative(a) is da/dz, told from the output `a` and not from z.
 
+    An analog neuron may put out what the function never gives: there the slope is 0, as at the end of its range.
     `signed` says whether `a` can be negative, and so whether the next layer's inputs need a sign.
     """
 
@@ -35,7 +36,7 @@ def _tanh(z: Floats) -> Floats:
 
 
 def _tanh_derivative(a: Floats) -> Floats:
-    return 1.0 - a * a
+    return np.maximum(1.0 - a * a, 0.0)
 
 
 def _sigmoid(z: Floats) -> Floats:
@@ -44,7 +45,7 @@ def _sigmoid(z: Floats) -> Floats:
 
 
 def _sigmoid_derivative(a: Floats) -> Floats:
-    return a * (1.0 - a)
+    return np.maximum(a * (1.0 - a), 0.0)
 
 
 ACTIVATIONS: dict[str, Activation] = {

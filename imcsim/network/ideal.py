@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
 from imcsim.network.activations import ACTIVATIONS
 from imcsim.network.losses import LOSSES
 from imcsim.network.mlp import MLP
-from imcsim.network.protocols import Counts, Reads, Updates
+from imcsim.network.probing import in_turn, together
+from imcsim.network.protocols import Counts, NodeProbes, Probed, Probes, Reads, Updates
 from imcsim.rng import Generators
 from imcsim.updates import dense
 
@@ -91,12 +92,26 @@ class IdealNetwork:
         del name, rng
         return IdealCrossbar(matrix)
 
-    def write(self, updates: Updates, rng: Generators, *, now_s: float = 0.0) -> IdealNetwork:
+    def write(self, updates: Updates, rng: Generators, *, now_s: float = 0.0) -> Self:
         del rng, now_s
         weights = tuple(w + dense(u.weights) for w, u in zip(self.mlp.weights, updates, strict=True))
         biases = tuple(b + u.biases for b, u in zip(self.mlp.biases, updates, strict=True))
-        changed = sum(int(np.count_nonzero(new != old)) for new, old in zip(weights, self.mlp.weights, strict=True))
-        return dataclasses.replace(self, mlp=MLP(weights, biases, self.activation), rewritten=self.rewritten + changed)
+        return self._rewritten(MLP(weights, biases, self.activation))
+
+    def probe(self, x: Array, target: Array, probes: Probes, rng: Generators, *, now_s: float = 0.0) -> Probed:
+        if isinstance(probes, NodeProbes):
+            return together(self, x, target, probes, rng)
+        return in_turn(self, x, target, probes, rng, now_s, self._written_back)
+
+    def _written_back(self, probed: IdealNetwork, probe: Updates, rng: Generators, now_s: float) -> IdealNetwork:
+        """The network after its own weights were written over those of a probe: to the bit, as subtracting is not."""
+        del probe, rng, now_s
+        return probed._rewritten(self.mlp)
+
+    def _rewritten(self, mlp: MLP) -> Self:
+        pairs = zip(mlp.weights, self.mlp.weights, strict=True)
+        changed = sum(int(np.count_nonzero(new != old)) for new, old in pairs)
+        return dataclasses.replace(self, mlp=mlp, rewritten=self.rewritten + changed)
 
     def counts(self) -> Counts:
         return Counts(cell_writes=self.rewritten, word_writes=self.rewritten)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any, NamedTuple
@@ -13,18 +13,20 @@ import numpy as np
 from imcsim.compound import CompoundArray
 from imcsim.converters.loss import read_loss
 from imcsim.crossbar import Crossbar
-from imcsim.errors import CapabilityError, SpecError
+from imcsim.errors import CapabilityError, Problem, SpecError
 from imcsim.manufacturing import manufacture
 from imcsim.network.activations import ACTIVATIONS
+from imcsim.network.capabilities import lacking
 from imcsim.network.losses import LOSSES
 from imcsim.network.mlp import MLP
 from imcsim.network.on_chip import ChipNetwork, calibrate, manufactured_network
-from imcsim.network.protocols import Counts, Reads, Updates
+from imcsim.network.probing import in_turn
+from imcsim.network.protocols import Counts, Probed, Probes, Reads, Updates
 from imcsim.network.read_cost import read_cost
-from imcsim.network.write_path import through
+from imcsim.network.write_path import kept_at_first, resolution, through, written_back
 from imcsim.rng import child, draw_key
 from imcsim.specs.chip import ChipSpec
-from imcsim.specs.pulsed import PulsedCell
+from imcsim.specs.dac import DAC
 
 Array = np.ndarray[Any, Any]
 
@@ -59,7 +61,8 @@ class LearningChip:
 
     @property
     def written(self) -> tuple[Array, ...]:
-        """Raises CapabilityError where pulses wrote them, and nobody knows how far."""
+        """Raises CapabilityError for pulsed devices, the first write of which leaves nobody knowing what they hold."""
+        self._refuse("written")
         return tuple(layer.written for layer in self.chip.layers)
 
     @property
@@ -69,11 +72,9 @@ class LearningChip:
     @property
     def write_resolution(self) -> tuple[Array, ...]:
         """The smallest step that the write path of each layer resolves. Raises CapabilityError for pulsed devices."""
-        if isinstance(self.spec.cell, PulsedCell):
-            raise CapabilityError.of("write_resolution", "pulses are no steps of one size")
-        wide = self.spec.write.accumulator_bits
-        finer = 1.0 if wide is None else 2.0 ** (self.spec.array.weight_bits - wide)
-        return tuple(finer * layer.scale[0] for layer in self.chip.layers)
+        self._refuse("write_resolution")
+        codes = resolution(self.spec.write, self.spec.array)
+        return tuple(codes * layer.scale[0] for layer in self.chip.layers)
 
     def forward(
         self, x: Array, rng: np.random.Generator, *, nodes: tuple[Array | None, ...] | None = None, now_s: float = 0.0
@@ -100,18 +101,19 @@ class LearningChip:
     @property
     def backward(self) -> Callable[..., Array]:
         """W^T e through the cells, as ChipNetwork.backward. CapabilityError where the design has no transposed read."""
-        if self.spec.transpose is None:
-            remedy = "add [transpose.dac], with signed = true, and [transpose.adc] to the chip"
-            raise CapabilityError.of("transpose", "the design has no transposed read", remedy=remedy)
+        self._refuse("backward")
         return self.chip.backward
 
     @property
     def auxiliary(self) -> Callable[[str, Array, np.random.Generator], FeedbackArray]:
         """A matrix on an array of its own: see `_auxiliary`. Raises CapabilityError where errors have no converters."""
-        if self.spec.feedback is None:
-            remedy = "add [feedback.dac], with signed = true, and [feedback.adc] to the chip"
-            raise CapabilityError.of("feedback", "the design has no converters for arrays of feedback", remedy=remedy)
+        self._refuse("auxiliary")
         return self._auxiliary
+
+    def _refuse(self, name: str) -> None:
+        """Raise CapabilityError where the design lacks what is asked for by this name."""
+        if (problem := lacking(self.spec).get(name)) is not None:
+            raise CapabilityError([problem])
 
     def _auxiliary(self, name: str, matrix: Array, rng: np.random.Generator) -> FeedbackArray:
         """The array `name` of this die, programmed with `matrix` (rows, cols), its ranges those of normal errors."""
@@ -131,6 +133,22 @@ class LearningChip:
         biases = tuple(b + update.biases for b, update in zip(self.chip.biases, updates, strict=True))
         chip = dataclasses.replace(self.chip, layers=tuple(layers), biases=biases)
         return dataclasses.replace(self, chip=chip, kept=tuple(kept))
+
+    def probe(self, x: Array, target: Array, probes: Probes, rng: np.random.Generator, *, now_s: float = 0.0) -> Probed:
+        return in_turn(self, x, target, probes, rng, now_s, self._written_back)
+
+    def _written_back(
+        self, probed: LearningChip, probe: Updates, rng: np.random.Generator, now_s: float
+    ) -> LearningChip:
+        """The chip after its own codes were written over those of a probe; its accumulators never took the probe."""
+        key = draw_key(rng)
+        layers = tuple(
+            written_back(after, before, update.weights, child(key, "write back", index), now_s)
+            for index, (after, before, update) in enumerate(
+                zip(probed.chip.layers, self.chip.layers, probe, strict=True)
+            )
+        )
+        return dataclasses.replace(self, chip=dataclasses.replace(self.chip, layers=layers))
 
     def counts(self) -> Counts:
         """What was written since the die was manufactured, and the reads that transfers of compound arrays took."""
@@ -160,16 +178,24 @@ class LearningChip:
         error = self.loss_gradient(reads, target)
         for layer in reversed(range(1, len(chip.layers))):
             chip = chip.calibrate_backward(layer, error)
-            signal = chip.backward(layer, error, child(key, "backward", layer))
-            error = signal * ACTIVATIONS[self.activation].derivative(reads.a_out[layer - 1])
+            if layer > 1:
+                signal = chip.backward(layer, error, child(key, "backward", layer))
+                error = signal * ACTIVATIONS[self.activation].derivative(reads.a_out[layer - 1])
         return dataclasses.replace(self, chip=chip)
 
     def calibration_cost(self, samples: int) -> Counts:
-        """What `calibrated` reads of the chip for so many samples."""
-        above = range(1, len(self.shapes)) if self.spec.transpose is not None else ()
-        passes = 2 if above else 1
-        reads = [self.cost(passes * samples), *(self.backward_cost(layer, samples) for layer in above)]
-        return reduce(Counts.plus, reads)
+        """What `calibrated` reads of the chip for so many samples.
+
+        Forward, a pass that ends ahead of the last layer's array, whose ranges need its inputs alone; for errors, a
+        whole pass, and those back through the layers above the second, for what arrives there.
+        """
+        above = len(self.shapes) - 1
+        reads = [read_cost(layer.die.plan, samples) for layer in self.chip.layers[:above]]
+        asked = reduce(Counts.plus, reads, Counts(forward_passes=samples))
+        if self.spec.transpose is None or not above:
+            return asked
+        backward = (self.backward_cost(layer, samples) for layer in range(2, len(self.shapes)))
+        return reduce(Counts.plus, backward, asked.plus(self.cost(samples)))
 
 
 class FeedbackArray(NamedTuple):
@@ -190,15 +216,29 @@ def learning_chip(mlp: MLP, spec: ChipSpec, loss_name: str, key: int, rng: np.ra
     """A network programmed on the die of `key` (64 bits), to learn down a loss, a name of LOSSES.
 
     It is to be calibrated before it is read. Raises SpecError for a chip whose inputs would be refused once they have
-    outgrown the range that was calibrated.
+    outgrown the range that was calibrated, and for the keys of an ensemble.
     """
-    if loss_name not in LOSSES:
-        raise SpecError.of("loss_name", f"must be one of {', '.join(LOSSES)}", f'"{loss_name}"')
-    if spec.dac.out_of_range == "error":
-        allowed = "inputs outgrow the range that was calibrated while a network learns"
-        raise SpecError.of("dac.out_of_range", allowed, '"error"', 'set it to "clip"')
+    if problems := list(_problems(spec, loss_name, key)):
+        raise SpecError(problems)
     chip = manufactured_network(mlp, spec, key, rng)
-    return LearningChip(chip, loss_name, key, (None,) * len(chip.layers))
+    programmed = zip(chip.layers, mlp.weights, strict=True)
+    return LearningChip(chip, loss_name, key, tuple(kept_at_first(spec.write, *layer) for layer in programmed))
+
+
+def _problems(spec: ChipSpec, loss_name: str, key: Any) -> Iterator[Problem]:
+    if loss_name not in LOSSES:
+        yield Problem(("loss_name",), f"must be one of {', '.join(LOSSES)}", f'"{loss_name}"')
+    if not isinstance(key, int | np.integer):
+        remedy = "make a learning_chip of each key, and give learn the list of them"
+        yield Problem(("key",), "must be the key of one die: ensembles do not learn", f"{key!r:.40}", remedy)
+    converters: dict[tuple[str, ...], DAC] = {("dac",): spec.dac}
+    for name, read in (("transpose", spec.transpose), ("feedback", spec.feedback)):
+        if read is not None and read.input_step == "calibrated":
+            converters[name, "dac"] = read.dac
+    for path, dac in converters.items():
+        if dac.out_of_range == "error":
+            allowed = "inputs outgrow the range that was calibrated while a network learns"
+            yield Problem((*path, "out_of_range"), allowed, '"error"', 'set it to "clip"')
 
 
 def _counts_of(layer: Crossbar | CompoundArray) -> Counts:

@@ -48,3 +48,13 @@ def outputs(activation: str, neurons: Neurons | None, z: Array) -> Array:
         return np.asarray(of.function(z))
     made = neurons.gain * of.function(neurons.slope * (z - neurons.offset_in)) + neurons.offset_out
     return np.asarray(made if of.signed else np.maximum(made, 0.0))
+
+
+def slopes(activation: str, neurons: Neurons | None, z: Array) -> Array:
+    """The slope of `outputs` at sums z (..., samples, units): of each circuit its own, 0 where nothing is driven."""
+    of = ACTIVATIONS[activation]
+    if neurons is None:
+        return np.asarray(of.derivative(of.function(z)))
+    inner = of.function(neurons.slope * (z - neurons.offset_in))
+    found = neurons.gain * neurons.slope * of.derivative(inner)
+    return np.asarray(found if of.signed else found * (neurons.gain * inner + neurons.offset_out > 0.0))

@@ -10,7 +10,8 @@ import numpy as np
 from imcsim.mapping import largest_code
 from imcsim.network.activations import ACTIVATIONS
 from imcsim.network.ideal import IdealNetwork
-from imcsim.network.protocols import Reads
+from imcsim.network.probing import in_turn
+from imcsim.network.protocols import Probed, Probes, Reads
 from imcsim.rng import Generators, children, draw_keys, drawn
 from imcsim.specs.fields import Spec, limited
 
@@ -64,6 +65,9 @@ class NoisyNetwork(IdealNetwork):
             x = z if layer == last else function(z)
             a_out.append(x)
         return Reads(tuple(a_in), tuple(sums), tuple(a_out))
+
+    def probe(self, x: Array, target: Array, probes: Probes, rng: Generators, *, now_s: float = 0.0) -> Probed:
+        return in_turn(self, x, target, probes, rng, now_s, self._written_back)  # each pass draws noise of its own
 
 
 def quantised(values: Array, bits: int | None) -> Array:

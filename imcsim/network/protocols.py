@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, NamedTuple, Protocol, Self
 
 import numpy as np
@@ -55,6 +56,36 @@ class Counts(NamedTuple):
         return Counts(*(a - b for a, b in zip(self, other, strict=True)))
 
 
+class NodeProbes(NamedTuple):
+    """K perturbations of the sums of every layer, (K, samples, units) or (K, 1, units); None: not of that layer.
+
+    Of an ensemble the members stand between: (K, members, samples, units).
+    """
+
+    nodes: tuple[Array | None, ...]
+
+
+class WeightProbes(NamedTuple):
+    """Perturbations of weights and biases, one after the other; they may be made only as they are needed."""
+
+    weights: Iterable[Updates]
+
+
+Probes = NodeProbes | WeightProbes
+
+
+class Probed(NamedTuple):
+    """What K perturbations showed, and the network after the last was taken back.
+
+    `losses` are (K, samples), or (K, 1) where the loss ADC converts the mean; of an ensemble (K, members, samples).
+    `counts` are of all that was asked for: the passes, and the writes there and back.
+    """
+
+    losses: Array
+    network: Any
+    counts: Counts
+
+
 class Network(Protocol):
     """A network that can be read and written.
 
@@ -83,6 +114,12 @@ class Network(Protocol):
 
     def write(self, updates: Updates, rng: Generators, *, now_s: float = 0.0) -> Self:
         """The network after the update, as far as its write path lets it through."""
+
+    def probe(self, x: Array, target: Array, probes: Probes, rng: Generators, *, now_s: float = 0.0) -> Probed:
+        """The losses of x (samples, inputs) under perturbations, each a pass of its own.
+
+        Those of nodes are added to the sums. Those of weights go through the write path, and are written back.
+        """
 
     def counts(self) -> Counts:
         """What has been written since the network was programmed."""

@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from imcsim.network.effective import effective_weights, entered, write_slopes
 from imcsim.network.ideal import IdealNetwork
 from imcsim.network.mlp import MLP
+from imcsim.network.neurons import slopes
 from imcsim.network.protocols import LayerUpdate
 from imcsim.rng import Generators, Keys, children, draw_keys
 from imcsim.rules.backprop import hardware_in_the_loop
@@ -26,6 +28,36 @@ def exact_gradient(network: Any, batch: Batch, rng: Generators) -> tuple[Array, 
     require(network, "written", "the weights as last written", "the exact gradient")
     mlp = MLP(network.written, network.biases, network.activation)
     return averaged_backprop(1)(IdealNetwork(mlp, network.loss_name), batch, rng)
+
+
+def die_gradient(passes: int) -> Reference:
+    """The gradient of a chip's own expected loss by its weights as written, as only an emulator of it can know.
+
+    The mean of so many passes, forward through the chip with all its errors, and backward through the matrices that its
+    cells really make and the slopes of its own neurons; a weight that is written moves its cells by what they make of
+    it. Rounding of inputs and sums is taken to be straight, as in quantisation-aware training; what clips an input has
+    no slope. How noise depends on the weights is left out. Of a LearningChip on one die; raises CapabilityError where
+    no matrix tells what the cells do.
+    """
+
+    def reference(network: Any, batch: Batch, rng: Generators) -> tuple[Array, ...]:
+        require(network, "chip", "the cells of a chip", "the gradient of a die", "take exact_gradient")
+        chip, keys = network.chip, draw_keys(rng)
+        matrices = [effective_weights(layer) for layer in chip.layers]
+        sums = [np.zeros(shape) for shape in network.shapes]
+        for one in range(passes):
+            reads = network.forward(batch.x, children(keys, "pass", one))
+            delta = network.loss_gradient(reads, batch.y) / len(batch.x)
+            for layer in reversed(range(len(sums))):
+                inputs, straight = entered(chip.layers[layer], reads.a_in[layer])
+                sums[layer] += inputs.T @ delta
+                if layer:
+                    signal = (delta @ matrices[layer].T) * straight
+                    delta = signal * slopes(network.activation, chip.neurons[layer - 1], reads.z[layer - 1])
+        moved = (write_slopes(layer) for layer in chip.layers)
+        return tuple(total * slope / passes for total, slope in zip(sums, moved, strict=True))
+
+    return reference
 
 
 def averaged_backprop(passes: int) -> Reference:

@@ -82,8 +82,12 @@ def in_order(*transforms: Transform) -> Transform:
 
 
 def require(network: Any, name: str, what: str, who: str, remedy: str = "") -> None:
-    """Raise CapabilityError where the network has no `name`."""
+    """Raise CapabilityError where the network has no `name`: with what the network itself says of it, and `remedy`."""
     try:
         getattr(network, name)
     except (AttributeError, CapabilityError) as error:
-        raise CapabilityError.of("rule", f"{who} needs {what}, which this network has not", remedy=remedy) from error
+        told = error.problems if isinstance(error, CapabilityError) else ()
+        why = "".join(f" ({problem.allowed})" for problem in told)
+        remedies = [problem.remedy for problem in told if problem.remedy] + [remedy] * bool(remedy)
+        lacks = f"{who} needs {what}, which this network has not{why}"
+        raise CapabilityError.of("rule", lacks, remedy=", or ".join(remedies)) from error

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from imcsim.errors import Problem, SpecError
 from imcsim.specs.adc import ADC, UniformADC
 from imcsim.specs.array import MOST_ROWS, ArraySpec
-from imcsim.specs.cells import Cell, SramCapacitorCell, TransistorCell
+from imcsim.specs.cells import AnySramCell, Cell, SramCapacitorCell, TransistorCell
 from imcsim.specs.compound import ChoppedTikiTaka, MixedPrecision, TikiTaka, TikiTakaV2
 from imcsim.specs.dac import DAC, BitSerialDAC
 from imcsim.specs.fields import Spec
@@ -44,10 +44,14 @@ class ChipSpec(Spec):
 
     @property
     def of_feedback(self) -> ChipSpec | None:
-        """The design of a feedback matrix: an array that is read by its transposed read alone; None: no converters."""
+        """The design of a feedback matrix: an array that is read by its transposed read alone; None: no converters.
+
+        Its entries do not grow by learning, and need no headroom.
+        """
         if self.feedback is None:
             return None
-        return dataclasses.replace(self, transpose=self.feedback, feedback=None, compound=None)
+        array = dataclasses.replace(self.array, weight_headroom=1.0)
+        return dataclasses.replace(self, array=array, transpose=self.feedback, feedback=None, compound=None)
 
     @property
     def transposed(self) -> ChipSpec | None:
@@ -165,6 +169,10 @@ class ChipSpec(Spec):
 
     def _of_transpose(self) -> Iterable[Problem]:
         remedy = "leave it out"
+        assert self.transpose is not None
+        if (sigma := self.transpose.mismatch_sigma_rel) and not isinstance(self.cell, AnySramCell):
+            allowed = f"is of SRAM cells: a {self.cell.kind} one is read both ways through the same device"
+            yield Problem(("transpose", "mismatch_sigma_rel"), allowed, f"{sigma:g}", remedy)
         if isinstance(self.cell, SramCapacitorCell):
             allowed = "is of cells between two lines alike: a capacitor cell shares its charge on the bit line"
             yield Problem(("transpose",), allowed, f'cell.kind = "{self.cell.kind}"', remedy)

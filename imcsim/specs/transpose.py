@@ -9,7 +9,7 @@ from typing import Literal
 from imcsim.errors import Problem
 from imcsim.specs.adc import ADC, UniformADC
 from imcsim.specs.dac import DAC, BitSerialDAC
-from imcsim.specs.fields import Spec
+from imcsim.specs.fields import Spec, limited
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,11 +24,16 @@ class TransposeRead(Spec):
     swing and the current limit that the cell and the array state. Every slice and every polarity has converters of its
     own, those of a pair on common word lines too, of which one is read after the other. All columns of an array are
     driven at once, whatever `array.rows_parallel` says; a unit column is not driven.
+
+    An SRAM cell that is read the other way through another transistor has a mismatch of its own there:
+    `mismatch_sigma_rel` is the frozen relative error of its current in the transposed read, on top of the error that
+    the cell has in both.
     """
 
     dac: DAC = field(default_factory=lambda: BitSerialDAC(signed=True))
     adc: ADC = field(default_factory=UniformADC)
     input_step: Literal["each_read", "calibrated"] = "each_read"
+    mismatch_sigma_rel: float = limited(0.0, low=0, high=2, unit="1")
 
     def problems(self) -> Iterable[Problem]:
         if not self.dac.signed:

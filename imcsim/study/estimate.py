@@ -134,13 +134,13 @@ class _Nothing(Artifacts):
 
 def _artifacts_needed(points: Sequence[Asked], folder: Path, work: Work) -> int:
     """How many artifacts points ask for at first that `folder` lacks; of many points an upper bound."""
-    groups = [next(group) for _, group in itertools.groupby(points, lambda point: (point.text, point.training))]
+    groups = [list(group) for _, group in itertools.groupby(points, lambda point: (point.text, point.training))]
     probed = groups[:: -(-len(groups) // PROBED)]
     names: set[str] = set()
-    for point in probed:
-        asked = json.loads(point.text), point.training, [(point.die, point.read)], _Nothing(folder)
+    for group in probed:
+        replicates = [(point.die, point.read) for point in group]
         try:
-            next(iter(work.evaluate(*asked)))
+            next(iter(work.evaluate(json.loads(group[0].text), group[0].training, replicates, _Nothing(folder))))
         except MissingArtifactsError as missing:
             names.update(artifact_name(key) for key in missing.keys)
         except Exception:  # the run will tell

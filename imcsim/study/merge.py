@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from imcsim.study.canonical import canonical_json, digest
 from imcsim.study.plan import Plan, column
+from imcsim.study.quantities import Dimension, column_of, dimensions, plain_quantities
 from imcsim.study.store import Values
 from imcsim.version import MODEL_VERSION, __version__
 
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
     import h5py
 
 FORMAT = "imcsim-study"
-FORMAT_VERSION = 3
-MISSING, OK, FAILED, STOPPED = 0, 1, 2, 3
+FORMAT_VERSION = 4
+MISSING, OK, FAILED, STOPPED, DIVERGED = 0, 1, 2, 3, 4
 
 _REPLICATES = {"training": "training replicate", "die": "die replicate", "read": "read replicate"}
 _RESULTS: dict[str, dict[str, Any]] = {
@@ -34,8 +35,8 @@ _RESULTS: dict[str, dict[str, Any]] = {
     "status": {
         "long_name": "what became of the point",
         "units": "1",
-        "flag_values": np.array([MISSING, OK, FAILED, STOPPED], dtype=np.uint8),
-        "flag_meanings": "missing ok failed stopped_early",
+        "flag_values": np.array([MISSING, OK, FAILED, STOPPED, DIVERGED], dtype=np.uint8),
+        "flag_meanings": "missing ok failed stopped_early diverged",
     },
     "extrapolated": {
         "long_name": "beyond the states or times that the device model was measured for",
@@ -77,14 +78,15 @@ SEAL_BYTES = len(_seal(b""))
 
 
 def _columns(plan: Plan, results: Mapping[str, Values], failed: Collection[str]) -> dict[str, NDArray[Any]]:
-    """What every point has beside its coordinates, each (points,)."""
+    """What every point has beside its coordinates, each (points,), or (points, places of a dimension)."""
     found = [results.get(point.id) for point in plan.points]
     columns: dict[str, NDArray[Any]] = {
-        name: np.array([np.nan if values is None else values[name] for values in found], dtype=np.float64)
+        # None, too, is no number: NaN
+        name: np.array([None if values is None else values[name] for values in found], dtype=np.float64)
         for name in ("accuracy", "accuracy_float")
     }
     status = [
-        (STOPPED if values.get("stopped") else OK) if values is not None else FAILED if point.id in failed else MISSING
+        _status(values) if values is not None else FAILED if point.id in failed else MISSING
         for point, values in zip(plan.points, found, strict=True)
     ]
     columns["status"] = np.array(status, dtype=np.uint8)
@@ -94,7 +96,12 @@ def _columns(plan: Plan, results: Mapping[str, Values], failed: Collection[str])
     for path in plan.tuned:
         chosen = [None if values is None else values["tuned"][path] for values in found]
         columns[tuned_name(path)] = column(chosen)
-    return columns
+    return columns | {quantity.name: column_of(quantity, found) for quantity in plan.quantities}
+
+
+def _status(values: Values) -> int:
+    """What became of a point that has values."""
+    return DIVERGED if values.get("diverged_at") is not None else STOPPED if values.get("stopped") else OK
 
 
 def tuned_name(path: str) -> str:
@@ -117,12 +124,13 @@ def _attributes(plan: Plan) -> dict[str, Any]:
         "test_samples": plan.test_samples,
         "swept": json.dumps([axis.path for axis in plan.axes]),
         "tuned": json.dumps(plan.tuned),
+        "quantities": json.dumps(plain_quantities(plan.quantities)),
         "plot": "" if plan.plot is None else canonical_json(vars(plan.plot)),
     }
 
 
 def _write_points(group: h5py.Group, plan: Plan, columns: Mapping[str, NDArray[Any]]) -> None:
-    """The root group: every variable along `point`, each with all coordinates in CF's attribute."""
+    """The root group: every variable along `point`, series along a second dimension, each with CF's coordinates."""
     scale = _write(group, "point", np.arange(len(plan.points), dtype=np.int64), {"long_name": "point, in study order"})
     scale.make_scale("point")
     cells = np.array([point.cell for point in plan.points])
@@ -135,30 +143,45 @@ def _write_points(group: h5py.Group, plan: Plan, columns: Mapping[str, NDArray[A
         coordinates[name] = numbers, {"long_name": long_name, "units": "1"}
     for name, (values, attributes) in coordinates.items():
         _write(group, name, values, attributes).dims[0].attach_scale(scale)
+    series = _write_dimensions(group, plan)
     for name, values in columns.items():
-        attributes = {**_described(name), "coordinates": " ".join(coordinates)}
-        _write(group, name, values, attributes).dims[0].attach_scale(scale)
+        attributes = {**_described(name, plan), "coordinates": " ".join(coordinates)}
+        variable = _write(group, name, values, attributes)
+        for dimension, one in zip(variable.dims, [scale, *series.get(name, [])], strict=True):
+            dimension.attach_scale(one)
+
+
+def _write_dimensions(group: h5py.Group, plan: Plan) -> dict[str, list[h5py.Dataset]]:
+    """The scales of what series run along; for every series its own, in a list."""
+    scales: dict[Dimension, h5py.Dataset] = {}
+    for dimension in dimensions(plan.quantities):
+        places = np.array(dimension.places, dtype=np.int32)
+        scales[dimension] = _write(group, dimension.name, places, {"long_name": dimension.long_name, "units": "1"})
+        scales[dimension].make_scale(dimension.name)
+    return {one.name: [scales[one.along]] for one in plan.quantities if one.along is not None}
 
 
 def _write_cube(group: h5py.Group, plan: Plan, columns: Mapping[str, NDArray[Any]]) -> None:
     """The group `cube`: the same numbers with a named dimension for each axis, training, die and read."""
     count = plan.replicates
-    dimensions = {axis.path: (axis.coordinates(), {"long_name": axis.path}) for axis in plan.axes}
+    sides = {axis.path: (axis.coordinates(), {"long_name": axis.path}) for axis in plan.axes}
     for (name, long_name), n in zip(_REPLICATES.items(), (count.trainings, count.dies, count.reads), strict=True):
-        dimensions[name] = np.arange(n, dtype=np.int32), {"long_name": long_name, "units": "1"}
+        sides[name] = np.arange(n, dtype=np.int32), {"long_name": long_name, "units": "1"}
     scales = []
-    for name, (values, attributes) in dimensions.items():
+    for name, (values, attributes) in sides.items():
         scales.append(_write(group, name, values, attributes))
         scales[-1].make_scale(name)
-    shape = tuple(len(values) for values, _ in dimensions.values())
+    shape = tuple(len(values) for values, _ in sides.values())
+    series = _write_dimensions(group, plan)
     for name, values in columns.items():
-        variable = _write(group, name, values.reshape(shape), _described(name))
-        for dimension, scale in zip(variable.dims, scales, strict=True):
+        variable = _write(group, name, values.reshape(*shape, *values.shape[1:]), _described(name, plan))
+        for dimension, scale in zip(variable.dims, [*scales, *series.get(name, [])], strict=True):
             dimension.attach_scale(scale)
 
 
-def _described(name: str) -> dict[str, Any]:
-    return _RESULTS.get(name, {"long_name": name})
+def _described(name: str, plan: Plan) -> dict[str, Any]:
+    quantities = {one.name: {"long_name": one.long_name, "units": one.units} for one in plan.quantities}
+    return {**_RESULTS, **quantities}.get(name, {"long_name": name})
 
 
 def _write(group: h5py.Group, name: str, values: NDArray[Any], attributes: Mapping[str, Any]) -> h5py.Dataset:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from imcsim.errors import Problem, SpecError, did_you_mean
 from imcsim.specs.fields import Spec, limited
 from imcsim.study.canonical import canonical_json, digest
+from imcsim.study.quantities import Quantity, quantity_problems
 from imcsim.version import MODEL_VERSION
 
 # the columns that every study has: no swept path may be called like one of them
@@ -38,16 +39,19 @@ class PlotSpec(Spec):
     """What the study's figure shows.
 
     "accuracy_vs_bits": accuracy over the swept path `x`, a line for each value of the path `series`. "losses": how much
-    lower the accuracy of each value of `x` lies than that of the first, replicate by replicate.
+    lower the accuracy of each value of `x` lies than that of the first, replicate by replicate. "alignment": cosines
+    and signal-to-noise ratios of a study of alignment, a line for each value of `x`, a panel for each path that some
+    cells alone have, as those of a list do.
     """
 
-    kind: Literal["accuracy_vs_bits", "losses"]
+    kind: Literal["accuracy_vs_bits", "losses", "alignment"]
     x: str
     series: str | None = None
 
     def problems(self) -> Iterable[Problem]:
-        if self.kind == "losses" and self.series is not None:
-            yield Problem(("series",), 'has no meaning where kind = "losses"', f'"{self.series}"', "leave it out")
+        if self.kind != "accuracy_vs_bits" and self.series is not None:
+            allowed = f'has no meaning where kind = "{self.kind}"'
+            yield Problem(("series",), allowed, f'"{self.series}"', "leave it out")
 
 
 @dataclass(frozen=True)
@@ -158,7 +162,7 @@ class Plan:
 
     `axes` are the swept paths with their different values; a cell need not have a value of every axis. `tuned` are the
     paths whose value each cell finds by itself. `chance` is the accuracy of guessing, `test_samples` are how many an
-    accuracy is counted over.
+    accuracy is counted over. `quantities` are what points have beside accuracies.
     """
 
     name: str
@@ -172,6 +176,7 @@ class Plan:
     test_samples: int
     plot: PlotSpec | None
     tuned: tuple[str, ...] = ()
+    quantities: tuple[Quantity, ...] = ()
     notes: tuple[str, ...] = ()  # what it spends beside its points
     warnings: tuple[str, ...] = ()  # what whoever runs it should know
 
@@ -184,6 +189,7 @@ class Plan:
         for path in paths:
             if path in RESERVED or paths.count(path) > 1:
                 yield Problem(("grid", path), "cannot be swept: the results have a column of this name")
+        yield from quantity_problems(self.quantities, (*RESERVED, *dict.fromkeys(paths)))
         wrong = list(plot_problems(self.plot, paths))
         yield from wrong or _unplottable(self.plot, self.cells)
 

@@ -26,6 +26,7 @@ class Status:
     points: int
     finished: int
     stopped: int
+    diverged: int
     failed: int
     missing: int
     errors: Mapping[str, int]
@@ -54,6 +55,7 @@ def status(folder: Path) -> Status:
         points=manifest["points"],
         finished=finished,
         stopped=sum(bool(values.get("stopped")) for values in shards.results.values()),
+        diverged=sum(values.get("diverged_at") is not None for values in shards.results.values()),
         failed=sum(errors.values()),
         missing=max(0, manifest["points"] - finished - sum(errors.values())),
         errors=dict(errors.most_common()),
@@ -68,7 +70,9 @@ def status(folder: Path) -> Status:
 
 def format_status(state: Status) -> str:
     """The status in lines to read."""
-    stopped = f" ({state.stopped} of them stopped early)" if state.stopped else ""
+    early = {"stopped early": state.stopped, "diverged": state.diverged}
+    told = ", ".join(f"{count} of them {what}" for what, count in early.items() if count)
+    stopped = f" ({told})" if told else ""
     counts = f"{state.failed} failed, {state.missing} missing"
     lines = [f"{state.name}: {state.finished} of {state.points} points finished{stopped}, {counts}"]
     lines += [f"  {count} x {error}" for error, count in state.errors.items()]

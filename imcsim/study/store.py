@@ -88,15 +88,17 @@ def unsealed(data: bytes) -> Any:
 
 
 def checked_values(values: Values) -> dict[str, Any]:
-    """`values` of a point as they will be read back; ValueError where they are no result."""
+    """`values` of a point as they will be read back, arrays too; ValueError where they are no result."""
     if missing := {"accuracy", "accuracy_float"} - values.keys():
         raise ValueError(f"evaluate: gave no {' and no '.join(sorted(missing))}")
     checked = dict(values)
     for name in ("accuracy", "accuracy_float"):
+        if name == "accuracy_float" and values[name] is None:
+            continue  # weights without a counterpart in float
         checked[name] = float(values[name])
         if not math.isfinite(checked[name]):
             raise ValueError(f"evaluate: {name} = {values[name]}: must be a finite number")
-    back: dict[str, Any] = json.loads(canonical_json(checked))
+    back: dict[str, Any] = restored(json.loads(canonical_json(checked)))
     return back
 
 

@@ -27,9 +27,11 @@ class Row:
 
     `coordinates` lacks the paths that do not apply here. `values` holds the accuracy of every training on every die at
     every read, (trainings, dies, reads), NaN where there is none; `ok`, `failed` and `missing` count points, `stopped`
-    those of the `ok` whose training was stopped early, `extrapolated` those with a device model beyond the states or
-    times that it was measured for. `tuned` are the values that the cell found by itself, by path;
-    None where none of its points did. `values_float` (trainings, 1) are the accuracies of the same weights in float.
+    those of the `ok` whose training was stopped early, `diverged` those whose learning diverged, `extrapolated` those
+    with a device model beyond the states or times that it was measured for. `tuned` are the values that the cell found
+    by itself, by path; None where none of its points did. `values_float` (trainings, 1) are the accuracies of the same
+    weights in float, (trainings, dies) where each die has weights of its own. Of what a study has beside accuracies,
+    `numbers` are means, `series` (trainings, dies, places).
     """
 
     coordinates: Mapping[str, Any]
@@ -40,9 +42,18 @@ class Row:
     failed: int
     missing: int
     stopped: int = 0
+    diverged: int = 0
     extrapolated: int = 0
     tuned: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     values_float: NDArray[np.float64] | None = None
+    numbers: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    series: Mapping[str, NDArray[np.float64]] = dataclasses.field(default_factory=dict)
+
+    def curve(self, name: str) -> NDArray[np.float64]:
+        """The mean of a series over trainings and dies, (places,); it ends where the first of them does."""
+        ran = self.series[name].reshape(-1, self.series[name].shape[-1])
+        ran = ran[~np.isnan(ran).all(axis=1)]  # what failed, or is missing
+        return np.asarray(ran.mean(axis=0)) if len(ran) else np.full(ran.shape[1], np.nan)
 
     @property
     def replicates(self) -> tuple[float, ...]:
@@ -50,10 +61,18 @@ class Row:
         averaged = self.values.mean(axis=2)
         return tuple(averaged[~np.isnan(averaged)].tolist())
 
+    def interval(self, name: str, place: int) -> Interval:
+        """The mean of the series `name` at one of its places, infinities left out as gaps are."""
+        values = self.series[name][:, :, place]
+        return mean_interval(np.where(np.isinf(values), np.nan, values))
+
 
 @dataclass(frozen=True)
 class Summary:
-    """The rows of a study. `axes` are the swept paths; `fixed` the values at which `at` holds others of them."""
+    """The rows of a study. `axes` are the swept paths; `fixed` the values at which `at` holds others of them.
+
+    `along` are the places that each series of the rows has values for: of learning curves, the epochs.
+    """
 
     name: str
     axes: tuple[str, ...]
@@ -62,6 +81,7 @@ class Summary:
     plot: PlotSpec | None
     test_samples: int | None = None
     fixed: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    along: Mapping[str, tuple[int, ...]] = dataclasses.field(default_factory=dict)
 
     def values(self, path: str) -> list[Any]:
         """The different values of the swept `path`, in the study's order; None is that of rows it does not apply to."""
@@ -117,15 +137,20 @@ class Summary:
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         table = [_flat(row, self.axes) for row in self.rows]
-        if any(row.extrapolated for row in self.rows):
-            table = [
-                {**line, "points_extrapolated": row.extrapolated} for line, row in zip(table, self.rows, strict=True)
-            ]
+        for name in ("extrapolated", "diverged"):
+            if any(getattr(row, name) for row in self.rows):
+                for line, row in zip(table, self.rows, strict=True):
+                    line[f"points_{name}"] = getattr(row, name)
         if self.plot is not None and self.plot.kind == "losses":
             x = self.plot.x
             lost = {id(row): part.losses(x).get(row.coordinates.get(x)) for part in self.slices(x) for row in part.rows}
             for line, row in zip(table, self.rows, strict=True):
                 line |= {f"lost{end}": value for end, value in _ends(lost[id(row)])}
+        if self.plot is not None and self.plot.kind == "alignment":
+            for line, row in zip(table, self.rows, strict=True):
+                for name, layers in self.along.items():
+                    for place, layer in enumerate(layers):
+                        line |= {f"{name}_{layer}{end}": value for end, value in _ends(row.interval(name, place))}
         writer.writerow(table[0])
         writer.writerows([_csv_field(value) for value in line.values()] for line in table)
         return text.getvalue()
@@ -158,6 +183,12 @@ def format_summary(summary: Summary) -> str:
         heads.append("extrapolated")
         for line, row in zip(lines, summary.rows, strict=True):
             line.append("yes" if row.extrapolated else "")
+    if summary.plot is not None and summary.plot.kind == "alignment":
+        heads.append("cosine, a layer")
+        for line, row in zip(lines, summary.rows, strict=True):
+            line.append(
+                "  ".join(f"{row.interval('cosine', k).mean:+.3f}" for k in range(len(summary.along["cosine"])))
+            )
     known = [row.accuracy for row in summary.rows if not math.isnan(row.accuracy.mean)]
     notes = [f"chance: {100 * summary.chance:.2f} %; interval of the mean: {methods(known)}", *interval_notes(known)]
     failed, missing = sum(row.failed for row in summary.rows), sum(row.missing for row in summary.rows)
@@ -165,6 +196,8 @@ def format_summary(summary: Summary) -> str:
         notes.append(f"incomplete: points failed: {failed}, missing: {missing}; the means leave them out")
     if stopped := sum(row.stopped for row in summary.rows):
         notes.append(f"stopped early: {stopped} points, whose trainings were given up; the means hold them")
+    if diverged := sum(row.diverged for row in summary.rows):
+        notes.append(f"diverged: {diverged} points, with the weights as they last were finite; the means hold them")
     if beyond:
         count = f"{sum(row.extrapolated for row in beyond)} points, in {len(beyond)} of {len(summary.rows)} rows"
         notes.append(f"extrapolated: {count}, {BEYOND}")
@@ -232,7 +265,7 @@ def _plain(row: Row) -> dict[str, Any]:
     fields = {
         field.name: getattr(row, field.name)
         for field in dataclasses.fields(row)
-        if field.name not in ("values", "values_float")
+        if field.name not in ("values", "values_float", "series")
     }
     intervals = {name: dataclasses.asdict(fields[name]) for name in ("accuracy", "accuracy_float")}
     return {**fields, **intervals, "coordinates": dict(row.coordinates), "replicates": row.replicates}
@@ -246,7 +279,8 @@ def _flat(row: Row, axes: tuple[str, ...]) -> dict[str, Any]:
         flat |= {name: interval.mean, f"{name}_low": interval.low, f"{name}_high": interval.high}
     interval = row.accuracy
     flat |= {"trainings": interval.n_trainings, "dies": interval.n_dies, "method": interval.method}
-    return flat | {"points_ok": row.ok, "points_failed": row.failed, "points_missing": row.missing}
+    counts = {"points_ok": row.ok, "points_failed": row.failed, "points_missing": row.missing}
+    return flat | counts | dict(row.numbers)
 
 
 def _ends(loss: Interval | None) -> list[tuple[str, float]]:

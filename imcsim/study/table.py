@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,13 +15,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imcsim.errors import DataError
-from imcsim.study.merge import FAILED, FORMAT, FORMAT_VERSION, MISSING, OK, STOPPED, is_intact, tuned_name
+from imcsim.study.merge import (
+    DIVERGED,
+    FAILED,
+    FORMAT,
+    FORMAT_VERSION,
+    MISSING,
+    OK,
+    STOPPED,
+    is_intact,
+    tuned_name,
+)
 from imcsim.study.plan import PlotSpec
 from imcsim.study.statistics import Interval, mean_interval
 from imcsim.study.store import write_atomic
 from imcsim.study.summary import Row, Summary
 
 MAX_ROWS = 10_000_000
+MAX_PLACES = 100_000  # of a series
 _REPLICATES = ("training", "die", "read")
 
 
@@ -29,12 +40,17 @@ _REPLICATES = ("training", "die", "read")
 class StudyTable:
     """Every point of a study: `columns` (points,) by name, cell by cell, each with training, die, read in C order.
 
-    `axes` are the swept paths, `tuned` those whose value each cell found by itself. `attributes` are those of the file:
-    name, toml, chance, config_sha256, dataset_sha256, imcsim_version and so on.
+    `axes` are the swept paths, `tuned` those whose value each cell found by itself; `numbers` and `series` name the
+    quantities that the study has beside accuracies, series with their dimension: (points, places), the places being
+    `places` of that dimension. `attributes` are those of the file: name, toml, chance, config_sha256, dataset_sha256,
+    imcsim_version and so on.
     """
 
     axes: tuple[str, ...]
     tuned: tuple[str, ...]
+    numbers: tuple[str, ...]
+    series: Mapping[str, str]
+    places: Mapping[str, NDArray[Any]]
     columns: Mapping[str, NDArray[Any]]
     attributes: Mapping[str, Any]
     plot: PlotSpec | None
@@ -42,17 +58,19 @@ class StudyTable:
     def summary(self) -> Summary:
         """A row for each cell of the grid: mean accuracies, their 95 % intervals, counts."""
         replicates = tuple(int(self.columns[name].max()) + 1 for name in _REPLICATES)
-        cube = {name: column.reshape(-1, *replicates) for name, column in self.columns.items()}
+        cube = {name: column.reshape(-1, *replicates, *column.shape[1:]) for name, column in self.columns.items()}
         rows = [self._row({name: values[cell] for name, values in cube.items()}) for cell in range(len(cube["status"]))]
         name, chance = self.attributes["name"], float(self.attributes["chance"])
         samples = int(self.attributes["test_samples"])
-        return Summary(name, self.axes, tuple(rows), chance, self.plot, test_samples=samples)
+        along = {name: tuple(self.places[dimension].tolist()) for name, dimension in self.series.items()}
+        return Summary(name, self.axes, tuple(rows), chance, self.plot, test_samples=samples, along=along)
 
     def _row(self, cell: Mapping[str, NDArray[Any]]) -> Row:
         """The row of one cell of the grid, given its columns (trainings, dies, reads)."""
-        on_chip, in_float = cell["accuracy"].mean(axis=2), _mean_of_known(cell["accuracy_float"])
-        ok, failed, missing, stopped = (
-            int(np.sum(cell["status"] == status)) for status in (OK, FAILED, MISSING, STOPPED)
+        on_chip = cell["accuracy"].mean(axis=2)
+        in_float = _of_weights(_mean_of_known(cell["accuracy_float"], (2,)))
+        ok, failed, missing, stopped, diverged = (
+            int(np.sum(cell["status"] == status)) for status in (OK, FAILED, MISSING, STOPPED, DIVERGED)
         )
         return Row(
             coordinates=self._coordinates({path: cell[path].flat[0].item() for path in self.axes}),
@@ -60,8 +78,12 @@ class StudyTable:
             accuracy_float=_of_accuracy(mean_interval(in_float)),
             values=cell["accuracy"],
             values_float=in_float,
-            ok=ok + stopped,
+            ok=ok + stopped + diverged,
             stopped=stopped,
+            diverged=diverged,
+            numbers={name: float(_mean_of_known(cell[name], (0, 1, 2))) for name in self.numbers},
+            # the reads of a die share what came before them
+            series={name: _mean_of_known(cell[name], (2,)) for name in self.series},
             extrapolated=int(cell["extrapolated"].sum()),
             tuned={path: _first_known(cell[tuned_name(path)]) for path in self.tuned},
             failed=failed,
@@ -115,9 +137,15 @@ def read_table(path: Path) -> StudyTable:
                 *map(tuned_name, tuned),
             )
             columns = {name: _column(file, name) for name in names}
+            quantities = dict(json.loads(attributes["quantities"]))
+            numbers = tuple(name for name, along in quantities.items() if not along)
+            series = {name: along for name, along in quantities.items() if along}
+            columns |= {name: _column(file, name, axes=2 if name in series else 1) for name in quantities}
+            places = {along: _column(file, along) for along in series.values()}
         _check(attributes, columns)
+        _check_quantities(columns, numbers, {name: places[along] for name, along in series.items()})
         plot = PlotSpec(**json.loads(attributes["plot"])) if attributes["plot"] else None
-        return StudyTable(axes, tuned, columns, attributes, plot)
+        return StudyTable(axes, tuned, numbers, series, places, columns, attributes, plot)
     except (OSError, KeyError, ValueError, TypeError, AttributeError, RuntimeError) as error:
         raise DataError.of(
             (),
@@ -149,13 +177,25 @@ def _check(attributes: Mapping[str, Any], columns: Mapping[str, NDArray[Any]]) -
         raise ValueError("its replicates are not those of a study")
 
 
-def _column(file: Any, name: str) -> NDArray[Any]:
+def _check_quantities(
+    columns: Mapping[str, NDArray[Any]], numbers: Sequence[str], series: Mapping[str, NDArray[Any]]
+) -> None:
+    """Raise ValueError where quantities are none; `series` gives the places of each."""
+    for name in (*numbers, *series):
+        if columns[name].dtype.kind != "f":
+            raise ValueError(f"{name} is of type {columns[name].dtype}")
+    for name, places in series.items():
+        if places.dtype.kind != "i" or columns[name].shape[1] != len(places):
+            raise ValueError(f"{name} does not fit its dimension")
+
+
+def _column(file: Any, name: str, axes: int = 1) -> NDArray[Any]:
     import h5py
 
     if not isinstance(file.get(name, getlink=True), h5py.HardLink):
         raise ValueError(f"{name} is a link")  # never followed: it could lead to any other file
     dataset = file[name]
-    if len(dataset.shape) != 1 or dataset.shape[0] > MAX_ROWS:
+    if len(dataset.shape) != axes or dataset.shape[0] > MAX_ROWS or max(dataset.shape[1:], default=0) > MAX_PLACES:
         raise ValueError(f"{name} has the shape {dataset.shape}")
     if dataset.dtype.kind == "O":
         return np.array(dataset.asstr()[()], dtype=np.str_)
@@ -182,9 +222,15 @@ def _of_accuracy(interval: Interval) -> Interval:
     return dataclasses.replace(interval, low=low, high=high)
 
 
-def _mean_of_known(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(trainings, dies, reads) -> (trainings, 1): the mean over what is not NaN, NaN where nothing is."""
+def _of_weights(in_float: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Accuracies in float (trainings, dies): (trainings, 1) where all dies were programmed with the same weights."""
+    first = np.array([_first_known(row) for row in in_float], dtype=np.float64)[:, np.newaxis]
+    return first if (np.isnan(in_float) | (in_float == first)).all() else in_float
+
+
+def _mean_of_known(values: NDArray[np.float64], axes: tuple[int, ...]) -> NDArray[np.float64]:
+    """The mean along `axes` over what is not NaN, NaN where nothing is; the other axes are left."""
     known = ~np.isnan(values)
     with np.errstate(invalid="ignore"):
-        mean: NDArray[np.float64] = np.where(known, values, 0.0).sum(axis=(1, 2)) / known.sum(axis=(1, 2))
-    return mean[:, np.newaxis]
+        mean: NDArray[np.float64] = np.where(known, values, 0.0).sum(axis=axes) / known.sum(axis=axes)
+    return mean

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from imcsim.cells.compound import chopped, one_hot, released, transfer_row
+from imcsim.cells.compound import chopped, one_hot, released, transfers
 from imcsim.cells.pulsed import manufactured, symmetric_point, write_counts, write_outer
 from imcsim.errors import SpecError
 from imcsim.kernels.frozen import frozen_normals
@@ -13,20 +13,25 @@ from imcsim.rng import child, draw_key
 from imcsim.specs.pulsed import SoftBoundsDevice, UpdateSpec
 
 
-def test_rows_are_transferred_in_turn_one_every_so_many_updates():
-    assert [transfer_row(n, 2, 3) for n in range(9)] == [None, None, 0, None, 1, None, 2, None, 0]
-    assert [transfer_row(n, 1, 2) for n in range(5)] == [None, 0, 1, 0, 1]
+def test_rows_are_transferred_in_turn_one_every_so_many_samples():
+    when, rows = transfers(0, 8, 2, 3)
+    assert when.tolist() == [2, 4, 6, 8]
+    assert rows.tolist() == [0, 1, 2, 0]
+    # the same samples in parts
+    parts = [transfers(before, count, 2, 3) for before, count in [(0, 1), (1, 4), (5, 3)]]
+    assert [(part[0] + before).tolist() for part, before in zip(parts, [0, 1, 5], strict=True)] == [[], [2, 4], [6, 8]]
+    assert [part[1].tolist() for part in parts] == [[], [0, 1], [2, 0]]
     with pytest.raises(SpecError, match="every = 0: must be an integer of at least 1"):
-        transfer_row(1, 0, 3)
+        transfers(0, 1, 0, 3)
 
 
 def test_a_one_hot_input_reads_a_row_and_its_factors_write_that_row():
     a = np.arange(12.0).reshape(4, 3)
-    x = one_hot(2, 4)
+    x = one_hot(np.array([2, 0]), 4)
     delta = x @ a
-    assert delta[0].tolist() == a[2].tolist()
+    assert delta.tolist() == [a[2].tolist(), a[0].tolist()]
     expected = np.zeros((4, 3))
-    expected[2] = a[2]
+    expected[[0, 2]] = a[[0, 2]]
     np.testing.assert_array_equal(x.T @ delta, expected)
 
 
@@ -63,7 +68,7 @@ def test_a_buffer_without_threshold_or_pulses_is_refused(threshold, most, told):
 def test_choppers_flip_the_row_that_was_read_as_often_as_told():
     rng, chopper, flips, n = child(2, "chopper"), np.ones(3), 0, 20000
     for _ in range(n):
-        after = chopped(chopper, 1, 0.1, rng)
+        after = chopped(chopper, np.array([1]), 0.1, rng)
         flips += after[1] != chopper[1]
         chopper = after
     assert chopper[[0, 2]].tolist() == [1, 1]
@@ -78,7 +83,7 @@ def test_choppers_take_off_what_every_read_adds():
         # A holds its signal with the sign under which it was written
         with_choppers += chopper[0] * (chopper[0] * signal + offset) / n
         plain += (signal + offset) / n
-        chopper = chopped(chopper, 0, 0.5, rng)
+        chopper = chopped(chopper, np.array([0]), 0.5, rng)
     assert abs(with_choppers - signal) < 5 * offset / np.sqrt(n)
     assert abs(plain - signal) > 0.9
 
@@ -87,7 +92,7 @@ def test_a_transfer_of_the_first_kind_writes_pulses_to_one_row_in_proportion_to_
     read, shape, n = np.array([0.3, -0.2, 0.0]), (1, 4, 3), 2000
     device = SoftBoundsDevice(dw_min=1e-4, w_min=-1, w_max=1, cycle_noise="additive")
     devices = manufactured(device, lambda source: np.zeros(shape))
-    x, delta = one_hot(2, 4), read[None]
+    x, delta = one_hot(np.array([2]), 4), read[None]
     c = np.zeros(shape, np.float32)
     for key in range(n):
         c = write_outer(devices, UpdateSpec(), c, x[None], delta[None], 1e-4, np.array([key], np.uint64)).states
@@ -142,9 +147,9 @@ def compound_array(reference):
     def learn(x, delta):
         keys = [np.array([draw_key(rng)], np.uint64) for _ in range(2)]
         held["a"] = write_outer(devices[0], UpdateSpec(), held["a"], x[None], delta[None], 0.01, keys[0]).states
+        _, k = transfers(held["n"], 1, 1, ROWS)
         held["n"] += 1
-        k = transfer_row(held["n"], 1, ROWS)
-        read = (one_hot(k, ROWS) @ (held["a"][0] - points))[0]
+        read = one_hot(k, ROWS) @ (held["a"][0] - points)
         counts = np.zeros((1, ROWS, COLS), np.int32)
         held["h"][k], counts[0, k] = released(held["h"][k] + 0.5 * read, 0.5, most=1)
         held["c"] = write_counts(devices[1], held["c"], counts, keys[1]).states

@@ -13,9 +13,18 @@ from imcsim.descent import CosineSchedule, InverseTimeSchedule, StepSchedule
 from imcsim.errors import SpecError
 from imcsim.network.mlp import NetworkSpec
 from imcsim.network.noisy import InjectionSpec
+from imcsim.rules.library import RULES
+from imcsim.rules.pruning import PruningSpec
 from imcsim.specs.adc import IdealADC, UniformADC
 from imcsim.specs.array import MOST_ROWS, ArraySpec
-from imcsim.specs.cells import SramCapacitorCell, SramCell, SramCurrentCell, SramDischargeCell, TransistorCell
+from imcsim.specs.cells import (
+    AnySramCell,
+    SramCapacitorCell,
+    SramCell,
+    SramCurrentCell,
+    SramDischargeCell,
+    TransistorCell,
+)
 from imcsim.specs.chip import ChipSpec
 from imcsim.specs.codec import (
     MAX_BYTES,
@@ -30,10 +39,11 @@ from imcsim.specs.codec import (
 )
 from imcsim.specs.dac import BitSerialDAC, IdealDAC, OneShotDAC
 from imcsim.specs.fields import fields_of
+from imcsim.specs.learning import AnalogNeurons, WritePath
 from imcsim.specs.library import device_names, load
 from imcsim.specs.loss_adc import LossADC
 from imcsim.specs.transpose import TransposeRead
-from imcsim.training import TrainingSpec
+from imcsim.training import TrainingSpec, known_options
 
 # ---- strategies: every field of a spec, over all that its type and limits allow
 
@@ -170,6 +180,7 @@ def array_specs(draw):
     scale = values["weight_scale"]
     values["weight_percentile"] = draw(st.floats(50, 100)) if scale == "percentile" else None
     values["weight_limit"] = draw(st.floats(1e-12, 1e12)) if scale == "given" else None
+    values["weight_headroom"] = 1.0 if scale == "given" else values["weight_headroom"]
     values["rows_parallel"] = draw(st.none() | st.integers(1, values["rows"]))
     values["subtraction"] = values["subtraction"] if differential else "digital"
     has_offset = values["mapping"] == "offset" and bits > 1
@@ -182,8 +193,14 @@ SCHEDULES = st.none() | specs(StepSchedule) | specs(CosineSchedule) | specs(Inve
 
 @st.composite
 def training_specs(draw):
-    made = {"schedule": SCHEDULES, "rounding": st.none()}  # float weights have no resolution to round to
+    made = {"schedule": SCHEDULES, "rule": st.none(), "rule_options": st.none()}
     values = {field.name: draw(made.get(field.name, values_of(field))) for field in fields_of(TrainingSpec)}
+    if values["where"] == "digital":  # float weights have no resolution to round to, and no ranges
+        values |= {"rounding": None, "calibrate_every_epochs": None}
+    values["rule"] = draw(st.sampled_from([*RULES] if values["where"] == "chip" else ["backprop", "hardware_aware"]))
+    options = known_options(values["rule"])
+    pruning = {"pruning": specs(PruningSpec)} if "pruning" in {field.name for field in fields_of(options)} else {}
+    values["rule_options"] = draw(st.none() | specs(options, **pruning))
     values["learning_rate"] = draw(st.floats(0, 10, exclude_min=True))
     values["clip_norm"] = draw(st.none() | st.floats(0, 1e9, exclude_min=True))
     with_momentum = values["optimizer"] == "momentum"
@@ -191,6 +208,8 @@ def training_specs(draw):
     return TrainingSpec(**values)
 
 
+LOSS_ADCS = specs(LossADC, bits=st.integers(1, 24), full_scale=st.floats(0, 1e6, exclude_min=True))
+NEURONS = st.none() | specs(AnalogNeurons)
 CELLS = st.one_of(specs(SramCell), discharge_cells(), current_cells(), capacitor_cells())
 DACS = st.one_of(quantising_dacs(BitSerialDAC), quantising_dacs(OneShotDAC), specs(IdealDAC))
 ADCS = st.one_of(specs(IdealADC), uniform_adcs())
@@ -214,11 +233,13 @@ def chips(draw):
         errors = _driving_one_way(draw(quantising_dacs(BitSerialDAC))) if one_way else draw(DACS)
         errors = errors.replace("signed", True)
         step = "each_read" if getattr(errors, "input_scale", "max") == "max" else "calibrated"
-        read = TransposeRead(dac=errors, adc=draw(ADCS), input_step=step)
-    return ChipSpec(cell=cell, array=array, dac=dac, adc=draw(ADCS), transpose=read)
+        sigma = draw(st.floats(0, 2)) if isinstance(cell, AnySramCell) else 0.0
+        read = TransposeRead(dac=errors, adc=draw(ADCS), input_step=step, mismatch_sigma_rel=sigma)
+    learning = {"feedback": read, "neurons": draw(NEURONS), "loss_adc": draw(st.none() | LOSS_ADCS)}
+    write = draw(specs(WritePath, accumulator_bits=st.none() | st.integers(array.weight_bits + 1, 48)))
+    return ChipSpec(cell=cell, array=array, dac=dac, adc=draw(ADCS), transpose=read, write=write, **learning)
 
 
-LOSS_ADCS = specs(LossADC, bits=st.integers(1, 24), full_scale=st.floats(0, 1e6, exclude_min=True))
 ANY_SPEC = st.one_of(
     *(CELLS, DACS, ADCS, array_specs(), specs(NetworkSpec), training_specs(), chips()),
     *(specs(InjectionSpec), LOSS_ADCS),
@@ -338,7 +359,10 @@ def test_every_problem_of_a_table_is_told_at_once_with_its_key_path():
         'chip.dac.kind = "bit_serail": must be one of "bit_serial", "one_shot", "ideal"; did you mean "bit_serial"?',
         "chip.adc.bits = 40: must be an integer from 1 to 16",
         "chip.adc.noise_lsb = nan: must be a finite number from 0 to 1000 (LSB)",
-        'chip.paint: unknown key "paint"; known: cell, array, dac, adc, wires, transpose',
+        (
+            'chip.paint: unknown key "paint"; known: cell, array, dac, adc, wires, transpose, '
+            "write, compound, feedback, neurons, loss_adc"
+        ),
     ]
 
 
