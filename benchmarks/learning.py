@@ -58,22 +58,22 @@ CASES: Mapping[str, Case] = {
 def chip(case: Case) -> LearningChip:
     """The calibrated chip of a case."""
     spec = imcsim.overlay(imcsim.overlay(case_spec("C2"), _CHIP), {"write": dict(case.write)})
-    made = learning_chip(_start(), spec, "cross_entropy", 1, child(0, "benchmark", "program"))
-    batch = _batch()
-    return made.calibrated(batch.x, batch.y, child(0, "benchmark", "calibrate"))
+    made = learning_chip(start(), spec, "cross_entropy", 1, child(0, "benchmark", "program"))
+    x, y = batch()
+    return made.calibrated(x, y, child(0, "benchmark", "calibrate"))
 
 
-def step(name: str) -> Callable[[], object]:
+def step(name: str) -> Callable[[], LearningChip]:
     """A step of a case, as `learn` takes it; each call goes on from the one before."""
-    case, batch = CASES[name], _batch()
+    case, samples = CASES[name], batch()
     network: Any = chip(case)
     rule, behind = case.rule(), in_order(case.transform(LEARNING_RATE))
     state, descent, taken = rule.init(network, child(0, "rule")), behind.init(network), 0
 
-    def one() -> object:
+    def one() -> Any:
         nonlocal network, state, descent, taken
         with single_threaded_blas():
-            estimate, state, _ = rule.step(network, state, batch, child(0, "step", taken))
+            estimate, state, _ = rule.step(network, state, samples, child(0, "step", taken))
             updates, descent = behind.apply(estimate, descent, network, child(0, "descent", taken))
             assert all(finite(update.weights) and np.isfinite(update.biases).all() for update in updates)
             network = network.write(updates, child(0, "write", taken))
@@ -83,15 +83,15 @@ def step(name: str) -> Callable[[], object]:
     return one
 
 
-def plain_step() -> Callable[[], object]:
+def plain_step() -> Callable[[], tuple[Any, Any]]:
     """The unit: the same step of backprop and gradient descent in float32 numpy, in place."""
-    x, y = _batch()
-    (w1, w2), (b1, b2) = ([a.astype(np.float32) for a in arrays] for arrays in (_start().weights, _start().biases))
+    x, y = batch()
+    (w1, w2), (b1, b2) = ([a.astype(np.float32) for a in arrays] for arrays in (start().weights, start().biases))
     z1, z2 = np.empty((BATCH, HIDDEN), np.float32), np.empty((BATCH, CLASSES), np.float32)
     delta, change1, change2 = np.empty_like(z1), np.empty_like(w1), np.empty_like(w2)
     samples, rate = np.arange(BATCH), np.float32(LEARNING_RATE / BATCH)
 
-    def one() -> object:
+    def one() -> tuple[Any, Any]:
         np.matmul(x, w1, out=z1)
         np.add(z1, b1, out=z1)
         np.maximum(z1, 0, out=z1)
@@ -110,15 +110,17 @@ def plain_step() -> Callable[[], object]:
         np.matmul(x.T, delta, out=change1)
         np.subtract(w1, change1, out=w1)
         np.subtract(b1, delta.sum(axis=0), out=b1)
-        return w1
+        return w1, w2
 
     return one
 
 
-def _start() -> MLP:
+def start() -> MLP:
+    """The weights that a step begins with."""
     return initial_mlp(NetworkSpec(hidden=(HIDDEN,)), INPUTS, CLASSES, child(0, "benchmark", "weights"))
 
 
-def _batch() -> Batch:
+def batch() -> Batch:
+    """Inputs in [0, 1] as float32, as of pixels, and their labels."""
     rng = child(0, "benchmark", "batch")
     return Batch(rng.random((BATCH, INPUTS), dtype=np.float32), rng.integers(0, CLASSES, BATCH))

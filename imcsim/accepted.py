@@ -9,7 +9,7 @@ import numpy as np
 
 from imcsim.errors import Problem, SpecError
 from imcsim.kernels.blas import single_threaded_blas
-from imcsim.updates import Dense, Outer, Update, dense
+from imcsim.updates import Dense, Outer, Update, all_finite, dense
 
 Array = np.ndarray[Any, Any]
 
@@ -31,7 +31,7 @@ def checked_outer(update: Outer, shape: tuple[int, int], members: int | None) ->
         if factor.shape[-2] == 0:
             problems.append(Problem((name,), "must have at least one sample", given=f"shape {factor.shape}"))
             continue
-        if not np.isfinite(factor).all():
+        if not all_finite(factor):
             problems.append(Problem((name,), "must be finite", given=_not_finite(factor)))
         found.append(factor.reshape(-1, *factor.shape[-2:]))
     if len(found) == 2 and found[0].shape[1] != found[1].shape[1]:
@@ -63,7 +63,7 @@ def checked_matrix(values: Array, shape: tuple[int, int], members: int | None, n
     if values.shape not in shapes:
         allowed = "must have shape " + " or ".join(str(one) for one in shapes)
         raise SpecError.of(name, allowed, given=f"shape {values.shape}")
-    if not np.isfinite(values).all():
+    if not all_finite(values):
         raise SpecError.of(name, "must be finite", given=_not_finite(values))
     return values.reshape(-1, *shape)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -124,8 +125,9 @@ def _in_codes(update: Outer, scale: Array) -> Outer:
     An element of the change is then at fault by less than samples x 2^-23 of the sum of sizes of its terms.
     """
     x, delta = update.x, update.delta / scale[:, None, None]
-    sizes = np.abs(x).max(initial=1.0), np.abs(delta).max(initial=1.0)
-    dtype = np.float32 if float(sizes[0]) * float(sizes[1]) * x.shape[1] < LARGEST else np.float64
+    # no sum of products is larger than the product of the norms (Cauchy and Schwarz)
+    norms = (math.sqrt(float(np.vdot(factor, factor))) for factor in (x, delta))
+    dtype = np.float32 if math.prod(max(norm, 1.0) for norm in norms) < LARGEST else np.float64
     return Outer(*(np.ascontiguousarray(factor, dtype) for factor in (x, delta)))
 
 
