@@ -1,8 +1,9 @@
-"""`python -m benchmarks [--json] [--runs N] [NAME ...]`: each case beside the product, interleaved, in one run."""
+"""`python -m benchmarks [--json] [--runs N] [NAME ...]`: each case beside its unit, interleaved, in one run."""
 
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import platform
 import statistics
@@ -15,40 +16,68 @@ from pathlib import Path
 import numba
 from threadpoolctl import threadpool_limits
 
-from benchmarks import normals
+from benchmarks import learning, normals
 from benchmarks.mvm import BATCH, CASES, COLS, ROWS, allowed_bytes, product, read
+
+KNOWN = (*CASES, *learning.CASES)
+SHORT = 10  # times as many runs of what takes milliseconds
 
 
 def main() -> None:
     """Print the ratios of the cases asked for, all by default."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(CASES)}")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(KNOWN)}")
     parser.add_argument("--json", action="store_true", help='print {"C1": ratio, ...} on one thread, no more')
     parser.add_argument("--runs", type=int, default=11, help="the median of so many (default 11)")
     options = parser.parse_args()
-    unknown = set(options.names) - set(CASES)
+    unknown = set(options.names) - set(KNOWN)
     if unknown:
-        parser.error(f"unknown: {', '.join(sorted(unknown))}; known: {', '.join(CASES)}")
-    names = options.names or list(CASES)
+        parser.error(f"unknown: {', '.join(sorted(unknown))}; known: {', '.join(KNOWN)}")
+    names = options.names or list(KNOWN)
     with threadpool_limits(1):
         if options.json:
-            print(json.dumps({name: round(_ratio(product(), read(name), options.runs), 2) for name in names}))
+            print(json.dumps({name: round(_beside_unit(name, options.runs), 2) for name in names}))
             return
-        print(f"{ROWS} inputs x {COLS} outputs, batch {BATCH}, tiles of 128 rows; {_processor()}")
-        print("unit: the float32 matrix product of the same shape, one thread, interleaved\n")
-        print("case      one thread  two threads  beyond inputs, weights, outputs")
-        for name in names:
-            ratio, faster = _ratio(product(), read(name), options.runs), _scaling(read(name), options.runs)
-            print(f"{name:9} {ratio:10.2f} {faster:10.2f} x {_extra(name):>15}   {CASES[name][0]}")
-        ratio = _ratio(normals.ours(), normals.numpys(), options.runs)
-        print(f"\nnormals: numpy's standard_normal(dtype=float32) takes {ratio:.1f} times as long")
+        if reads := [name for name in names if name in CASES]:
+            _print_reads(reads, options.runs)
+        if steps := [name for name in names if name in learning.CASES]:
+            _print_steps(steps, options.runs)
+
+
+def _print_reads(names: list[str], runs: int) -> None:
+    print(f"{ROWS} inputs x {COLS} outputs, batch {BATCH}, tiles of 128 rows; {_processor()}")
+    print("unit: the float32 matrix product of the same shape, one thread, interleaved\n")
+    print("case      one thread  two threads  beyond inputs, weights, outputs")
+    for name in names:
+        ratio, faster = _beside_unit(name, runs), _scaling(read(name), runs)
+        print(f"{name:9} {ratio:10.2f} {faster:10.2f} x {_extra(name):>15}   {CASES[name][0]}")
+    ratio = _ratio(normals.ours(), normals.numpys(), runs)
+    print(f"\nnormals: numpy's standard_normal(dtype=float32) takes {ratio:.1f} times as long\n")
+
+
+def _print_steps(names: list[str], runs: int) -> None:
+    layers = f"{learning.INPUTS}-{learning.HIDDEN}-{learning.CLASSES}"
+    print(f"a learning step of {layers}, batch {learning.BATCH}, on one thread")
+    print("unit: a step of backprop and gradient descent in float32 numpy, in place, interleaved\n")
+    for name in names:
+        target = f"(target {learning.TARGET:.0f})" if name == "T1" else ""
+        print(f"{name:14} {_beside_unit(name, runs):6.2f} {target:10}  {learning.CASES[name].what}")
+
+
+def _beside_unit(name: str, runs: int) -> float:
+    """How many times as long a case takes as its unit."""
+    if name in CASES:
+        return _ratio(product(), read(name), runs)
+    return _ratio(learning.plain_step(), learning.step(name), SHORT * runs)
 
 
 def _ratio(unit: Callable[[], object], case: Callable[[], object], runs: int) -> float:
     numba.set_num_threads(1)
     for function in (unit, case):  # compile, and fill the caches
         function()
-    return statistics.median(_seconds(case) / _seconds(unit) for _ in range(runs))
+    # of the processor: who else is on the machine interrupts the longer of two more often
+    seconds = functools.partial(_seconds, clock=time.process_time)
+    return statistics.median(seconds(case) / seconds(unit) for _ in range(runs))
 
 
 def _scaling(case: Callable[[], object], runs: int) -> float:
@@ -63,10 +92,10 @@ def _seconds_on(threads: int, case: Callable[[], object]) -> float:
     return _seconds(case)
 
 
-def _seconds(function: Callable[[], object]) -> float:
-    start = time.perf_counter()
+def _seconds(function: Callable[[], object], clock: Callable[[], float] = time.perf_counter) -> float:
+    start = clock()
     function()
-    return time.perf_counter() - start
+    return clock() - start
 
 
 def _extra(name: str) -> str:

@@ -9,16 +9,20 @@ import numpy as np
 
 from imcsim.errors import Problem, SpecError
 from imcsim.kernels.blas import single_threaded_blas
-from imcsim.updates import Dense, Outer, Update, dense
+from imcsim.updates import Dense, Outer, Update, all_finite, dense
 
 Array = np.ndarray[Any, Any]
 
 
 def checked_outer(update: Outer, shape: tuple[int, int], members: int | None) -> Outer:
-    """The factors, checked: float64 (1 or members, samples, rows) and (1 or members, samples, cols). SpecError."""
+    """The factors, checked: (1 or members, samples, rows) and (1 or members, samples, cols), float32 or float64.
+
+    Raises SpecError.
+    """
     problems, found = [], []
     for name, values, lines in zip(Outer._fields, update, shape, strict=True):
-        factor = np.asarray(values, np.float64)
+        factor = np.asarray(values)
+        factor = factor if factor.dtype == np.float32 else factor.astype(np.float64)
         ensemble = members is not None and factor.ndim == 3 and len(factor) == members
         if factor.shape[-1:] != (lines,) or not (factor.ndim == 2 or ensemble):
             allowed = f"must be (samples, {lines})" + ("" if members is None else f" or ({members}, samples, {lines})")
@@ -27,7 +31,7 @@ def checked_outer(update: Outer, shape: tuple[int, int], members: int | None) ->
         if factor.shape[-2] == 0:
             problems.append(Problem((name,), "must have at least one sample", given=f"shape {factor.shape}"))
             continue
-        if not np.isfinite(factor).all():
+        if not all_finite(factor):
             problems.append(Problem((name,), "must be finite", given=_not_finite(factor)))
         found.append(factor.reshape(-1, *factor.shape[-2:]))
     if len(found) == 2 and found[0].shape[1] != found[1].shape[1]:
@@ -38,11 +42,16 @@ def checked_outer(update: Outer, shape: tuple[int, int], members: int | None) ->
     return Outer(*found)
 
 
+def doubled(update: Outer) -> Outer:
+    """The factors in float64."""
+    return Outer(*(factor.astype(np.float64, copy=False) for factor in update))
+
+
 def checked_dense(update: Array | Update, shape: tuple[int, int], members: int | None) -> Array:
     """The whole change, checked: float64 (1 or members, rows, cols). SpecError."""
     if isinstance(update, Outer):
         with single_threaded_blas():  # the bits of a product depend on its threads
-            return dense(checked_outer(update, shape, members))
+            return dense(doubled(checked_outer(update, shape, members)))
     delta = update.delta if isinstance(update, Dense) else update
     return checked_matrix(delta, shape, members, "delta")
 
@@ -54,7 +63,7 @@ def checked_matrix(values: Array, shape: tuple[int, int], members: int | None, n
     if values.shape not in shapes:
         allowed = "must have shape " + " or ".join(str(one) for one in shapes)
         raise SpecError.of(name, allowed, given=f"shape {values.shape}")
-    if not np.isfinite(values).all():
+    if not all_finite(values):
         raise SpecError.of(name, "must be finite", given=_not_finite(values))
     return values.reshape(-1, *shape)
 

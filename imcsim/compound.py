@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from imcsim.accepted import checked_dense, checked_outer
+from imcsim.accepted import checked_dense, checked_outer, doubled
 from imcsim.cells.compound import chopped, one_hot, released, transfers
 from imcsim.converters.ranges import widened
 from imcsim.crossbar import Crossbar, Die, Generators
@@ -213,7 +213,7 @@ class CompoundArray:
         # read of the rows as each was in its turn, and one write of the slow array. Wires join rows
         together = 1 if die.spec.wires is not None else die.shape[0]
         first = together * every - self.samples % every
-        for part in _parts(checked_outer(update, die.shape, die.members), first, together * every):
+        for part in _parts(doubled(checked_outer(update, die.shape, die.members)), first, together * every):
             array = array._learnt(part, rng, now_s)
         return array
 

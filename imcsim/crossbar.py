@@ -135,15 +135,14 @@ class Crossbar:
         key, die = _write_key(self.die, rng), self.die
         self.check_time(now_s)
         of_die = die.shape, die.members
+        added = checked_outer(update, *of_die) if isinstance(update, Outer) else checked_dense(update, *of_die)
         held: Conductances | PulsedStates | None
         if isinstance(self.held, PulsedStates):
-            added = checked_outer(update, *of_die) if isinstance(update, Outer) else checked_dense(update, *of_die)
             held, counts = self.held.write(die, added, weight_unit(die, self.scale), key)
             codes = held.codes(die)
             counts = counts if self.counts is None else self.counts.added(counts)
         else:
-            delta = checked_dense(update, *of_die)
-            codes, counts = write_digits(die.plan, self.codes, self.scale, delta, self.counts)
+            codes, counts = write_digits(die.plan, self.codes, self.scale, added, self.counts)
             held = self.held and self.held.rewrite(die, stored_digits(die, codes), key, now_s)
         changed = dataclasses.replace(
             self, codes=codes, written_s=now_s, held=held, counts=counts, gain=None, transferred=self._transferred

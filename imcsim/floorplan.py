@@ -81,7 +81,13 @@ class Floorplan:
         top = largest_code(self.spec.array.weight_bits)
         return cell_digits(np.arange(-top, top + 1)[:, None], self.spec.array)[..., 0]
 
-    @property
+    @cached_property
+    def cycles_a_read(self) -> tuple[int, int]:
+        """How many cycles drive the rows in a read, and how many conversions a column has."""
+        dac = self.spec.dac
+        return len(dacs.cycles(dac).weights), len(dacs.conversion_weights(dac))
+
+    @cached_property
     def conversions(self) -> float:
         """The sum over reads and cycles of what a conversion counts: a constant in every conversion adds up with it."""
         return self.tiling.tiles * self.tiling.groups * float(dacs.conversion_weights(self.spec.dac).sum())

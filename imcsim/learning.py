@@ -50,11 +50,13 @@ class History:
 class Course:
     """A run of learning between two epochs: all that it goes on from.
 
-    `key` addresses its streams; `asked` is what the rule asked for so far, `passes_in_turn` the forward passes of the
-    busiest die, which the others wait for; `diverged_at` the epoch, from 1, that met what is not a finite number.
+    `key` addresses its streams, `common` those of batches and of what the rule draws at first; `asked` is what the
+    rule asked for so far, `passes_in_turn` the forward passes of the busiest die, which the others wait for;
+    `diverged_at` the epoch, from 1, that met what is not a finite number.
     """
 
     key: int
+    common: int
     networks: tuple[Any, ...]
     states: tuple[Any, ...]
     descent: Any
@@ -99,13 +101,15 @@ def learn(
     spec: DescentSpec,
     rng: np.random.Generator,
     stop: StopSpec | None = None,
+    shared: np.random.Generator | None = None,
 ) -> Learned:
     """`network`, or dies that were written alike, after `spec.epochs` epochs of the rule, with `spec` behind it.
 
     Fewer where `stop` tells so, or where it diverges: then with the weights before the step that is not finite. The
-    batches depend on `rng` alone, so that rules that start from the same stream share them.
+    batches depend on `shared` alone, which is `rng` where it is not given, so that rules that start from the same
+    stream share them; and so does what a rule draws at first, such as feedback matrices.
     """
-    course, stopped = begin(network, rule, data, spec, rng), False
+    course, stopped = begin(network, rule, data, spec, rng, shared), False
     while not (stopped or course.diverged_at or len(course.history.loss) == spec.epochs):
         course = one_epoch(course, rule, data, spec)
         done = len(course.history.loss)
@@ -124,7 +128,12 @@ def learn(
 
 
 def begin(
-    network: Network | Sequence[Network], rule: LearningRule, data: DataSet, spec: DescentSpec, rng: np.random.Generator
+    network: Network | Sequence[Network],
+    rule: LearningRule,
+    data: DataSet,
+    spec: DescentSpec,
+    rng: np.random.Generator,
+    shared: np.random.Generator | None = None,
 ) -> Course:
     """A run ahead of its first epoch; raises SpecError for dies that do not fit, CapabilityError where one lacks what
     the rule needs.
@@ -136,9 +145,10 @@ def begin(
         for die in networks:
             require(die, "calibrated", "ranges to calibrate", "calibrate_every_epochs", remedy="leave it out")
     key = draw_key(rng)
+    common = key if shared is None else draw_key(shared)
     # the same stream for each die: what a rule draws once, such as feedback matrices, all of them share
-    states = tuple(rule.init(die, child(key, "rule")) for die in networks)
-    return Course(key, networks, states, _descent(data, spec).init(networks[0]), _written(networks), Counts())
+    states = tuple(rule.init(die, child(common, "rule")) for die in networks)
+    return Course(key, common, networks, states, _descent(data, spec).init(networks[0]), _written(networks), Counts())
 
 
 def one_epoch(course: Course, rule: LearningRule, data: DataSet, spec: DescentSpec) -> Course:
@@ -147,7 +157,7 @@ def one_epoch(course: Course, rule: LearningRule, data: DataSet, spec: DescentSp
     if spec.calibrate_every_epochs and epoch % spec.calibrate_every_epochs == 0:
         course = _calibrated(course, data)
     descent = _descent(data, spec)
-    order = child(key, "order", epoch)
+    order = child(course.common, "order", epoch)
     # what diverges overflows first; it is looked for, and told
     with single_threaded_blas(), np.errstate(over="ignore", invalid="ignore"):
         for number, rows in enumerate(batches(len(data.x_train), spec.batch_size, order)):

@@ -6,7 +6,7 @@ import io
 import itertools
 import math
 import textwrap
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,7 +21,6 @@ from numpy.typing import NDArray
 from imcsim.study.statistics import Interval
 from imcsim.study.store import write_atomic
 from imcsim.study.summary import BEYOND, Row, Summary
-from imcsim.study.table import StudyTable
 from imcsim.x_axis import is_ordered, positions, scale, sidesteps, stands_apart, text
 
 Floats = NDArray[np.float64]
@@ -54,11 +53,11 @@ DASHES = (0, (2.5, 1.5))  # of what is extrapolated; shorter than those of float
 # A cell of the heat map counts as near the float accuracy down to one percentage point below it.
 NEAR = 0.01
 
-MOST_FIGURES = 12  # combinations of what is swept beside x and series: who looks at more, looks at none
-
 WORDS = {
     "chip.adc": "ADC",
     "chip.adc.bits": "ADC bits",
+    "chip.transpose.adc.bits": "ADC bits of the transposed read",
+    "chip.transpose.mismatch_sigma_rel": "mismatch of the transposed read (sigma / unit current)",
     "chip.adc.noise_lsb": "ADC noise (LSB)",
     "chip.adc.range": "ADC range",
     "chip.array.mapping": "weight mapping",
@@ -70,6 +69,8 @@ WORDS = {
     "chip.cell.sigma_vt_V": "threshold mismatch (V)",
     "chip.dac": "input converter",
     "chip.dac.bits": "input bits",
+    "alignment.at": "weights",
+    "training.rule": "rule",
     "network.hidden": "hidden layers",
     "chip.array.cols": "columns of an array",
     "chip.wires.r_col_ohm": "resistance of a bit-line segment (ohm)",
@@ -103,23 +104,24 @@ def accuracy_vs_bits(summary: Summary, ax: Axes) -> Axes:
             alone = np.array([apart[row.coordinates[x]] for row in line.rows])
             handles.append(_line(ax, line.rows, factor * _along(line, x, places) + step, alone, style))
         scale(ax, x, values)
-        ax.set(xlabel=_words(x), ylabel="accuracy (%)", ylim=_limits(summary))
-        ax.set_title(_title(summary), loc="left")
+        ax.set(xlabel=words_of(x), ylabel="accuracy (%)", ylim=_limits(summary))
+        ax.set_title(title_of(summary), loc="left")
         if beyond:
             handles.append(Line2D([], [], color=GREY, linestyle=DASHES, marker="o", markerfacecolor="white"))
             labels.append("extrapolated")
-        handles, labels = [*handles, baseline], [*labels, _float_in_words(summary.rows)]
+        if baseline is not None:
+            handles, labels = [*handles, baseline], [*labels, _float_in_words(summary.rows)]
         chance = f"chance ({100 * summary.chance:.3g} %)"
         if _chance_is_near(summary):
             handles.append(ax.axhline(100 * summary.chance, color=GREY, linestyle=":"))
             labels.append(chance)
-        _legend(ax, handles, labels, title="" if series is None else _words(series))
-        _small_print(
+        legend_beside(ax, handles, labels, title="" if series is None else words_of(series))
+        small_print(
             ax,
             _replicates_in_words(summary.rows),
             "Lines are shifted sideways to be told apart." if len(lines) > 1 else "",
-            f"Everywhere the same: {' and '.join(_words(path) for path in (x, *twins))}." if twins else "",
-            f"Along x, these change, too: {', '.join(_words(path) for path in others)}." if others else "",
+            f"Everywhere the same: {' and '.join(words_of(path) for path in (x, *twins))}." if twins else "",
+            f"Along x, these change, too: {', '.join(words_of(path) for path in others)}." if others else "",
             f"Extrapolated: {BEYOND}." if beyond else "",
             "" if _chance_is_near(summary) else f"{chance.capitalize()} lies below this axis.",
         )
@@ -148,10 +150,10 @@ def heat_map(summary: Summary, ax: Axes) -> Axes:
         _border(ax, near)
         ax.set_xticks(range(len(across)), [text(value, x) for value in across])
         ax.set_yticks(range(len(up)), [text(value, series) for value in up])
-        ax.set(xlabel=_words(x), ylabel=_words(series))
-        ax.set_title(_title(summary), loc="left")
+        ax.set(xlabel=words_of(x), ylabel=words_of(series))
+        ax.set_title(title_of(summary), loc="left")
         ax.figure.colorbar(image, ax=ax, label="accuracy (%)")
-        _small_print(ax, f"Mean accuracy in %, {_count(summary.rows)}.", _border_in_words(near, summary.rows))
+        small_print(ax, f"Mean accuracy in %, {count_of(summary.rows)}.", _border_in_words(near, summary.rows))
     return ax
 
 
@@ -164,7 +166,7 @@ def losses(summary: Summary, ax: Axes) -> Axes:
     first = summary.values(x)[0]
     with mpl.rc_context(STYLE):
         places = np.arange(len(lost))[::-1]
-        mean, low, high = 100 * np.array([_level(interval) for interval in lost.values()]).T
+        mean, low, high = 100 * np.array([band(interval) for interval in lost.values()]).T
         ax.axvline(0, color=GREY, linewidth=1)
         ax.errorbar(mean, places, xerr=(mean - low, high - mean), fmt="o", color=COLOURS[0], markersize=5, capsize=2.5)
         for place, value, edge in zip(places, mean, high, strict=True):
@@ -175,13 +177,14 @@ def losses(summary: Summary, ax: Axes) -> Axes:
         ax.set_ylim(-0.6, len(lost) - 0.4)
         ax.margins(x=0.12)
         ax.set_xlabel(f'accuracy lost against "{text(first, x)}" (points)')
-        ax.set_title(_title(summary), loc="left")
+        ax.set_title(title_of(summary), loc="left")
         ax.grid(visible=False, axis="y")
         reference = next(row for row in summary.rows if row.coordinates[x] == first)
-        level = f'"{text(first, x)}": {100 * reference.accuracy.mean:.1f} %; {_float_in_words(summary.rows)}.'
+        level = f'"{text(first, x)}": {100 * reference.accuracy.mean:.1f} %'
+        level = "; ".join(part for part in (level, _float_in_words(summary.rows)) if part) + "."
         methods = _methods(list(lost.values()))
         pairs = f"Differences of the same training on the same die: mean, 95 % interval ({methods})"
-        _small_print(ax, level, f"{pairs}; {_count(summary.rows)}.", width=70)
+        small_print(ax, level, f"{pairs}; {count_of(summary.rows)}.", width=70)
     return ax
 
 
@@ -201,77 +204,11 @@ def save_as(figure: Figure, path: Path) -> None:
     write_atomic(path, data.getvalue())
 
 
-def study_figures(table: StudyTable, folder: Path) -> list[Path]:
-    """Draw the plot that the study asks for, if any, into `folder`, its numbers as CSV beside it: the paths written.
-
-    Where more is swept than x and series, each combination of the rest has figures of its own, numbered, up to
-    MOST_FIGURES of them; a combination without a single result has none.
-    """
-    paths = [folder / _csv(table)]
-    table.write_csv(paths[0])
-    for stem, draw, part in _figures(table):
-        paths += save(_figure(draw, part), folder / stem)
-    return paths
-
-
-def figures_are_current(table: StudyTable, folder: Path, results: Path) -> bool:
-    """Whether everything that study_figures would write is in `folder`, none of it older than the file `results`."""
-    names = [f"{stem}.{kind}" for stem, _, _ in _figures(table) for kind in KINDS] + [_csv(table)]
-    paths = [folder / name for name in names]
-    return all(path.exists() and path.stat().st_mtime_ns >= results.stat().st_mtime_ns for path in paths)
-
-
-def _csv(table: StudyTable) -> str:
-    return f"{table.plot.kind if table.plot else 'summary'}.csv"
-
-
-def _figures(table: StudyTable) -> Iterator[tuple[str, Draw, Summary]]:
-    """Each figure of a study: the stem of its files, how it is drawn, and what it shows."""
-    if table.plot is None:
-        return
-    x, series = table.plot.x, table.plot.series
-    slices = _slices(table)
-    for number, part in enumerate(slices[:MOST_FIGURES], start=1):
-        if not _known(part.rows):
-            continue
-        suffix = f"_{number}" if len(slices) > 1 else ""
-        if table.plot.kind == "losses":
-            if part.losses(x):
-                yield f"losses{suffix}", losses, part
-            continue
-        yield f"accuracy_vs_bits{suffix}", accuracy_vs_bits, part
-        if series is None or len(part.rows) < len(part.values(x)) * len(part.values(series)):
-            continue  # a map has no gaps
-        if any(not part.are_equal(x, path) and not part.are_equal(series, path) for path in part.linked(x, series)):
-            continue  # and nothing else that changes along its sides
-        if is_ordered(part.values(x)) and is_ordered(part.values(series)):
-            yield f"heat_map{suffix}", heat_map, part
-
-
-def figures_left_out(table: StudyTable) -> int:
-    """How many combinations of what is swept beside x and series have no figure, as they are too many."""
-    return max(0, len(_slices(table)) - MOST_FIGURES) if table.plot else 0
-
-
-def _slices(table: StudyTable) -> list[Summary]:
-    assert table.plot is not None
-    kept = (table.plot.x, table.plot.series)
-    return table.summary().slices(*(path for path in kept if path is not None))
-
-
-def _figure(draw: Draw, summary: Summary) -> Figure:
-    rows = len(summary.rows) if draw is losses else 0
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(6.4, max(4.2, 1.6 + 0.36 * rows)), layout="constrained")
-        draw(summary, figure.add_subplot())
-    return figure
-
-
 def _x_and_series(summary: Summary) -> tuple[str, str | None]:
     """The plot's axes; ValueError where `summary` cannot be drawn."""
     if summary.plot is None:
         raise ValueError("plots: the study has no [plot]")
-    if not _known(summary.rows):
+    if not known_rows(summary.rows):
         raise ValueError("plots: no point has a result yet")
     x, series = summary.plot.x, summary.plot.series
     linked = summary.linked(x) if series is None else summary.linked(x, series)
@@ -300,7 +237,7 @@ def _line(ax: Axes, rows: Sequence[Row], at: Floats, apart: NDArray[np.bool_], s
     for position, row in zip(at, rows, strict=True):
         dots = 100 * np.array(row.replicates)
         ax.plot(np.full(len(dots), position), dots, ".", markersize=3, color=colour, alpha=0.35, markeredgewidth=0)
-    mean, low, high = 100 * np.array([_level(row.accuracy) for row in rows]).T
+    mean, low, high = 100 * np.array([band(row.accuracy) for row in rows]).T
     ax.errorbar(at, mean, yerr=(mean - low, high - mean), fmt="none", ecolor=colour, elinewidth=1, capsize=2.5)
     beyond = np.array([row.extrapolated > 0 for row in rows])
     marks: dict[str, Any] = {"marker": MARKERS[style.place % len(MARKERS)], "markersize": 5.5, "markeredgewidth": 1.2}
@@ -327,15 +264,17 @@ def _along(line: Summary, x: str, places: Mapping[Any, float]) -> Floats:
     return np.array([places[row.coordinates[x]] for row in line.rows], dtype=np.float64)
 
 
-def _float_baseline(ax: Axes, lines: Sequence[Summary], along: Sequence[Floats]) -> Line2D:
+def _float_baseline(ax: Axes, lines: Sequence[Summary], along: Sequence[Floats]) -> Line2D | None:
     """The float accuracy, dashed, with its band: one level where all share it, else each line's in its colour."""
     levels = _float_levels(row for line in lines for row in line.rows)
+    if not levels:
+        return None
     if len(levels) == 1:
         mean, low, high = (100 * value for value in levels.pop())
         ax.axhspan(low, high, color="0.5", alpha=0.2, linewidth=0)
         return ax.axhline(mean, color=GREY, linestyle="--", linewidth=1.2)
     for colour, line, at in zip(itertools.cycle(COLOURS), lines, along, strict=False):
-        mean, low, high = 100 * np.array([_level(row.accuracy_float) for row in line.rows]).T
+        mean, low, high = 100 * np.array([band(row.accuracy_float) for row in line.rows]).T
         ax.fill_between(at, low, high, color=colour, alpha=0.12, linewidth=0)
         ax.plot(at, mean, color=colour, linestyle="--", linewidth=1.2)
     return Line2D([], [], color=GREY, linestyle="--", linewidth=1.2)
@@ -343,23 +282,29 @@ def _float_baseline(ax: Axes, lines: Sequence[Summary], along: Sequence[Floats])
 
 def _float_levels(rows: Iterable[Row]) -> set[tuple[float, float, float]]:
     """The different float accuracies, from complete rows if there are any: gaps alone make no difference."""
-    known = _known(rows)
+    known = _with_float(rows)
     complete = [row for row in known if not (row.failed or row.missing)]
-    return {_level(row.accuracy_float) for row in complete or known}
+    return {band(row.accuracy_float) for row in complete or known}
 
 
-def _level(interval: Interval) -> tuple[float, float, float]:
+def band(interval: Interval) -> tuple[float, float, float]:
     """Mean and bounds; a single value, which has no bounds, as a band of no width."""
     if math.isnan(interval.low):
         return interval.mean, interval.mean, interval.mean
     return interval.mean, interval.low, interval.high
 
 
-def _known(rows: Iterable[Row]) -> list[Row]:
+def known_rows(rows: Iterable[Row]) -> list[Row]:
+    """The rows with a result."""
     return [row for row in rows if not math.isnan(row.accuracy.mean)]
 
 
-def _legend(ax: Axes, handles: Sequence[Line2D], labels: Sequence[str], title: str) -> None:
+def _with_float(rows: Iterable[Row]) -> list[Row]:
+    """Those of them whose weights have a counterpart in float."""
+    return [row for row in known_rows(rows) if not math.isnan(row.accuracy_float.mean)]
+
+
+def legend_beside(ax: Axes, handles: Sequence[Line2D], labels: Sequence[str], title: str) -> None:
     wrapped = [textwrap.fill(label, 20) for label in labels]
     # beside the axes, where it hides nothing
     ax.legend(handles, wrapped, title=title, loc="upper left", bbox_to_anchor=(1.01, 1.02), alignment="left")
@@ -384,9 +329,9 @@ def _chance_is_near(summary: Summary) -> bool:
 
 def _extent(summary: Summary) -> tuple[float, float]:
     """The smallest and the largest number to be seen, in %, within 0 ... 100."""
-    rows = _known(summary.rows)
-    seen = [(*_level(row.accuracy), *_level(row.accuracy_float), *row.replicates) for row in rows]
-    percent = np.clip([100 * value for values in seen for value in values], 0.0, 100.0)
+    rows = known_rows(summary.rows)
+    seen = [(*band(row.accuracy), *band(row.accuracy_float), *row.replicates) for row in rows]
+    percent = np.clip([100 * value for values in seen for value in values if not math.isnan(value)], 0.0, 100.0)
     return float(percent.min()), float(percent.max())
 
 
@@ -403,6 +348,8 @@ def _border(ax: Axes, near: NDArray[np.bool_]) -> None:
 
 def _border_in_words(near: NDArray[np.bool_], rows: Sequence[Row]) -> str:
     reference = _float_in_words(rows)
+    if not reference:
+        return ""
     if near.all():
         return f"Every cell is within one point of {reference}."
     if not near.any():
@@ -413,28 +360,32 @@ def _border_in_words(near: NDArray[np.bool_], rows: Sequence[Row]) -> str:
 # Words
 
 
-def _words(path: str) -> str:
+def words_of(path: str) -> str:
     return WORDS.get(path, path)
 
 
-def _title(summary: Summary) -> str:
+def title_of(summary: Summary) -> str:
     fixed = ", ".join(
-        f"{_words(path)} = {text(value, path)}" for path, value in summary.fixed.items() if value is not None
+        f"{words_of(path)} = {text(value, path)}" for path, value in summary.fixed.items() if value is not None
     )
     return "\n".join([summary.name, *textwrap.wrap(fixed, 70)])
 
 
 def _float_in_words(rows: Sequence[Row]) -> str:
     levels = _float_levels(rows)
+    if not levels:
+        return ""
     return f"float ({100 * levels.pop()[0]:.1f} %)" if len(levels) == 1 else "float"
 
 
 def _replicates_in_words(rows: Sequence[Row]) -> str:
     """Where the bars, dots and bands come from."""
-    on_chip, in_float = ([row.accuracy for row in _known(rows)], [row.accuracy_float for row in _known(rows)])
+    on_chip, in_float = ([row.accuracy for row in known_rows(rows)], [row.accuracy_float for row in _with_float(rows)])
     if all(math.isnan(interval.low) for interval in on_chip):
-        return f"{_count(rows).capitalize()}: no interval."
-    text = f"Mean and 95 % interval of the mean: {_methods(on_chip)}; {_count(rows)}. Dots: each training on each die."
+        return f"{count_of(rows).capitalize()}: no interval."
+    text = (
+        f"Mean and 95 % interval of the mean: {_methods(on_chip)}; {count_of(rows)}. Dots: each training on each die."
+    )
     if all(math.isnan(interval.low) for interval in in_float):
         return text
     return f"{text} Band of float: 95 % interval, {_methods(in_float)}."
@@ -444,9 +395,9 @@ def _methods(intervals: Iterable[Interval]) -> str:
     return " or ".join(dict.fromkeys(interval.method for interval in intervals))
 
 
-def _count(rows: Iterable[Row]) -> str:
+def count_of(rows: Iterable[Row]) -> str:
     """How many replicates stand behind the means: "5 trainings x 3 dies", a range where cells differ."""
-    known = _known(rows)
+    known = known_rows(rows)
     trainings = _counted({row.accuracy.n_trainings for row in known}, "training")
     dies = _counted({row.accuracy.n_dies for row in known}, "die")
     return f"{trainings} x {dies}"
@@ -457,7 +408,7 @@ def _counted(numbers: set[int], noun: str) -> str:
     return f"{low if low == high else f'{low} to {high}'} {noun}{'' if high == 1 else 's'}"
 
 
-def _small_print(ax: Axes, *sentences: str, width: int = 95) -> None:
+def small_print(ax: Axes, *sentences: str, width: int = 95) -> None:
     """What the figure shows, below the label of its x axis, in lines of so many characters."""
     ax.annotate(
         textwrap.fill(" ".join(sentence for sentence in sentences if sentence), width),

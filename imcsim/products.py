@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -52,12 +51,13 @@ class ProductReads:
             self._levels, self._noise_lsb = levels.reshape(len(levels), -1, levels.shape[-1]), rows_errors.noise_lsb
         count = reads * np.abs(self._cycles.weights).sum()
         self._rounds = rounds(self._column, self._adc, self._accumulate, pair, count)
+        self._noisy = self._column.noisy or self._adc.noise_lsb > 0
         self._cells = Laid(*np.zeros((2, 0, 0, 0, 0), np.float32))
 
     def holding(self, laid: Laid) -> ProductReads:
         """The same reads of cells that hold something else."""
-        other = copy.copy(self)
-        other._cells = laid
+        other = object.__new__(ProductReads)
+        vars(other).update(vars(self), _cells=laid)  # as copy.copy does, many times as fast
         return other
 
     @property
@@ -87,10 +87,6 @@ class ProductReads:
         product, wrong = read_direct(x, step, *coding, self._rows, lsb, constant, *arrays, self._columns, keys)
         return product, not wrong.any()
 
-    @property
-    def _noisy(self) -> bool:
-        return self._column.noisy or self._adc.noise_lsb > 0
-
 
 def lay_codes(
     tiling: Tiling, codes: Array, states: tuple[Array, Array | None], variances: tuple[Array, Array | None] | None,
@@ -115,7 +111,7 @@ def lay_codes(
         polarities, slices, _ = values.shape
         columns = slices * tiling.columns * (1 if joined else polarities) // pair
         chunks, width = _chunks(columns)
-        out = np.zeros((members * tiling.tiles * tiling.groups, pair * chunks, tiling.parallel, width), np.float32)
+        out = np.empty((members * tiling.tiles * tiling.groups, pair * chunks, tiling.parallel, width), np.float32)
         none = np.zeros((0,) * 6, np.float32)
         where = source, tiling.used, tiling.groups
         lay(codes, values, none if factors is None else factors, *where, joined, pair, out)

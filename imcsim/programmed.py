@@ -29,7 +29,8 @@ Array = np.ndarray[Any, Any]
 
 
 # what stays from write to write
-_OF_NO_CODE = {"converters", "_circuit", "_products"}
+_OF_NO_CODE = {"converters", "told_by_codes"}
+_OF_NO_CODE |= {"_circuit", "_exactly", "_in_products", "_pair", "_products", "_tables", "_whole", "_worths"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,23 +88,26 @@ class Programmed:
     @cached_property
     def exact(self) -> ExactProduct | None:
         """The product itself, where cells and rows are ideal and no conversion loses anything; else None."""
+        if not self._exactly or (self.conducts is not None and not np.array_equal(self.conducts, self._of_codes())):
+            return None
+        return ExactProduct(self.codes, dacs.largest_input(self.silicon.spec.dac))
+
+    @cached_property
+    def _exactly(self) -> bool:
+        """Whether all is ideal, cells conducting what the codes say, and no conversion loses anything."""
         silicon, spec, plan = self.silicon, self.silicon.spec, self.silicon.plan
         ideal = spec.wires is None and self.arrives is None and not solves(spec)
         ideal = ideal and silicon.column == Column() and silicon.lost is None and silicon.dac is None
         if not ideal or isinstance(spec.dac, IdealDAC) or cells.off_state(spec.cell) or self.trimmed is not None:
-            return None
-        if self.conducts is not None and not np.array_equal(self.conducts, self._of_codes()):
-            return None
+            return False
         largest, signed = plan.largest_values.tolist(), plan.signed_values
-        if not silicon.nominal or not adcs.lossless(spec.adc, self.ranges, silicon.adc, largest, signed):
-            return None
-        return ExactProduct(self.codes, dacs.largest_input(spec.dac))
+        return silicon.nominal and adcs.lossless(spec.adc, self.ranges, silicon.adc, largest, signed)
 
     @cached_property
     def arrays(self) -> Arrays:
         """The cells as programmed: a digit conducts its share of the cell's frozen current."""
         silicon, plan, spec = self.silicon, self.silicon.plan, self.silicon.spec
-        if self.told_by_codes and not reads_tables(spec.dac) and narrow(spec.dac, self._most):
+        if self._in_products:
             return self._products.holding(self._laid)
         circuit = self._circuit
         digits = self.digits
@@ -123,7 +127,13 @@ class Programmed:
         programmed = Cells(states, variances, most, most_variance, resolution)
         return prepare(spec.dac, programmed, circuit)
 
-    @property
+    @cached_property
+    def _in_products(self) -> bool:
+        """Whether cells that are told_by_codes are read as products in float32."""
+        dac = self.silicon.spec.dac
+        return self.told_by_codes and not reads_tables(dac) and narrow(dac, self._most)
+
+    @cached_property
     def told_by_codes(self) -> bool:
         """Whether the codes, and the frozen currents of SRAM cells, tell all that reads are made of."""
         spec = self.silicon.spec
@@ -133,15 +143,20 @@ class Programmed:
     @property
     def _laid(self) -> Laid:
         """Cells that are told_by_codes, as products read them."""
+        plan, members = self.silicon.plan, len(self.silicon.currents)
+        sign = -1 if plan.subtracts and self._pair == 1 else 0
+        return lay_codes(plan.tiling, self.codes, *self._tables, sign, self._pair, members)
+
+    @cached_property
+    def _tables(self) -> tuple[tuple[Array, Array | None], tuple[Array, Array | None] | None]:
+        """The states and variances of a cell of each code, and what multiplies them in each cell: see lay_codes."""
         silicon, plan, cell = self.silicon, self.silicon.plan, self.silicon.spec.cell
         held = np.moveaxis(plan.digits_of_codes, 0, -1).astype(np.float32) + plan.off_digit.astype(np.float32)[:, None]
         states = held, None if silicon.nominal else silicon.currents
-        variances = None
-        if silicon.column.cell_variance > 0:
-            own = cells.variance_follows_current(cell) and not silicon.nominal
-            variances = np.square(held), cells.variance_states(cell, silicon.currents) if own else None
-        sign = -1 if plan.subtracts and self._pair == 1 else 0
-        return lay_codes(plan.tiling, self.codes, states, variances, sign, self._pair, len(silicon.currents))
+        if silicon.column.cell_variance == 0:
+            return states, None
+        own = cells.variance_follows_current(cell) and not silicon.nominal
+        return states, (np.square(held), cells.variance_states(cell, silicon.currents) if own else None)
 
     @cached_property
     def _products(self) -> ProductReads:
@@ -162,12 +177,15 @@ class Programmed:
     @cached_property
     def direct(self) -> ProductReads | None:
         """Reads from inputs to products in one pass, where they convert one column a weight; else None."""
-        plan, arrays = self.silicon.plan, None if self.exact is not None else self.arrays
-        layout, tiling = plan.layout, plan.tiling
-        if not isinstance(arrays, ProductReads) or not arrays.direct or plan.converted * layout.slices > 1:
-            return None
+        arrays = None if self.exact is not None or not self._whole else self.arrays
+        return arrays if isinstance(arrays, ProductReads) and arrays.direct else None
+
+    @cached_property
+    def _whole(self) -> bool:
+        """Whether one column is converted a weight, the sum of its codes is the product, and reads leave out no row."""
+        plan, tiling = self.silicon.plan, self.silicon.plan.tiling
         whole = tiling.unit_of is None and tiling.used == tiling.groups * tiling.parallel
-        return arrays if whole and self._offset == 0 else None
+        return whole and plan.converted * plan.layout.slices == 1 and self._offset == 0
 
     @property
     def digits(self) -> Array:
@@ -225,7 +243,7 @@ class Programmed:
         ordered = plan.tiling.read_rows(values, 1)
         return ordered.reshape(*ordered.shape[:3], self._pair, -1)
 
-    @property
+    @cached_property
     def _pair(self) -> int:
         """Columns that are subtracted ahead of a converter, and cannot be taken for one."""
         plan = self.silicon.plan
@@ -275,10 +293,15 @@ class Programmed:
 
     def _in_one_pass(self, direct: ProductReads, x: Array, step: Array, unit: Array, keys: Array) -> tuple[Array, bool]:
         """Inputs in steps of `step` -> products (members, samples, cols); and whether all of them have a code."""
-        plan, worth = self.silicon.plan, float(self.silicon.plan.layout.worth[0, 0])
-        lsb, lo = (np.array([getattr(ranges, name)[0] for ranges in self.ranges]) for name in ("lsb", "lo"))
-        scaled = worth * (unit * lsb), worth * (unit * lo * plan.conversions)
-        return direct.products(x, step, dacs.coding(plan.spec.dac), *scaled, keys)
+        (lsb, lo), conversions = self._worths, self.silicon.plan.conversions
+        return direct.products(x, step, dacs.coding(self.silicon.spec.dac), unit * lsb, unit * lo * conversions, keys)
+
+    @cached_property
+    def _worths(self) -> tuple[Array, Array]:
+        """`lsb` and `lo` of one column a weight, in its products: (1 or members,)."""
+        worth = float(self.silicon.plan.layout.worth[0, 0])
+        lsb, lo = (np.array([worth * getattr(ranges, name)[0] for ranges in self.ranges]) for name in ("lsb", "lo"))
+        return lsb, lo
 
 
 def stored_digits(silicon: Silicon, codes: Array) -> Array:

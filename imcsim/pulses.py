@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from imcsim.accepted import doubled
 from imcsim.cells import pulsed
 from imcsim.cells.pulsed import Written
 from imcsim.floorplan import Floorplan
@@ -66,7 +67,7 @@ class PulsedStates:
         keys = np.array(silicon.write_keys(key), np.uint64)
         if isinstance(update, Outer):
             rate = np.broadcast_to(1 / unit, len(keys))
-            written = pulsed.write_outer(devices, cell.update, self.states, *update, rate, keys)
+            written = pulsed.write_outer(devices, cell.update, self.states, *doubled(update), rate, keys)
             lines, clipped = written.row_pulses * tiling.arrays + written.column_pulses * tiling.tiles, written.clipped
         else:
             most = math.ceil((cell.device.w_max - cell.device.w_min) / devices.dw_min)

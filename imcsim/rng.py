@@ -23,8 +23,8 @@ def child(seed: int, *path: str | int) -> np.random.Generator:
     # the length of each part goes into the address, so that ("a", "bc") and ("ab", "c") differ
     parts = [f"{'s' if isinstance(part, str) else 'i'}{len(str(part))}:{part}" for part in (int(seed), *path)]
     digest = hashlib.sha256("/".join(parts).encode()).digest()
-    words = np.frombuffer(digest, dtype="<u4")
-    return np.random.Generator(np.random.PCG64(np.random.SeedSequence([int(word) for word in words])))
+    words = np.frombuffer(digest, dtype="<u4").astype(np.uint32)  # an array, which SeedSequence takes as it is
+    return np.random.Generator(np.random.PCG64(np.random.SeedSequence(words)))
 
 
 def draw_key(rng: np.random.Generator) -> int:

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from imcsim.datasets import DataSet
 from imcsim.descent import DescentSpec, transforms_of
-from imcsim.errors import Problem
+from imcsim.errors import Problem, SpecError, did_you_mean
 from imcsim.kernels.blas import single_threaded_blas
 from imcsim.network.ideal import IdealNetwork
 from imcsim.network.losses import LOSSES
 from imcsim.network.mlp import MLP, gradients, logits
+from imcsim.network.noisy import InjectionSpec
 from imcsim.network.protocols import LayerUpdate
+from imcsim.rules.library import RULES
 from imcsim.rules.rule import in_order
+from imcsim.specs.codec import format_value
 from imcsim.specs.fields import Spec, limited
 from imcsim.updates import Dense
 
@@ -27,22 +30,87 @@ Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainingSpec(DescentSpec):
-    """How a study trains: where, by which rule, down which loss, and how it descends."""
+class NoOptions(Spec):
+    """Of a rule that has none."""
 
-    where: Literal["digital"] = "digital"
-    rule: Literal["backprop"] = "backprop"
+
+_IN_FLOAT: Mapping[str, type[Spec]] = {"backprop": NoOptions, "hardware_aware": InjectionSpec}
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingSpec(DescentSpec):
+    """How a study trains: where, by which rule, down which loss, and how it descends.
+
+    In float ("digital") by "backprop", or "hardware_aware", which injects what an InjectionSpec tells; on every die of
+    the chip by any rule of rules.library. `rule_options` are those of the rule, its defaults where they are not given.
+    On a chip, `calibrate_every_epochs` is 1 where it is not given.
+    """
+
+    where: Literal["digital", "chip"] = "digital"
+    rule: str = "backprop"
+    rule_options: Spec | None = None
     loss: Literal["cross_entropy", "mse"] = "cross_entropy"
+
+    def __post_init__(self) -> None:
+        if self.rule_options is None and isinstance(self.rule, str):
+            known = self.rule in _IN_FLOAT or self.rule in RULES
+            object.__setattr__(self, "rule_options", known_options(self.rule)() if known else None)
+        if isinstance(self.rule_options, NoOptions):
+            object.__setattr__(self, "rule_options", None)
+        super().__post_init__()
+
+    @classmethod
+    def component_class(cls, name: str, beside: Mapping[str, Any]) -> type[Spec] | None:
+        rule = beside.get("rule", "backprop")
+        if name != "rule_options":
+            return None
+        if not isinstance(rule, str):
+            raise SpecError([])  # which is told of the rule
+        if rule not in _IN_FLOAT and rule not in RULES:
+            raise SpecError([_unknown_rule(rule)])
+        return known_options(rule)
+
+    def overriding(self, name: str, value: Any) -> dict[str, Any]:
+        """Another rule starts from its own defaults; float weights have neither ranges nor a write resolution."""
+        if name == "rule" and value != self.rule:
+            return {"rule_options": None}
+        if name == "where" and value != self.where:
+            return {"calibrate_every_epochs": None, "rounding": None}
+        return {}
 
     def problems(self) -> Iterable[Problem]:
         yield from super().problems()
-        if self.rounding is not None and self.where == "digital":
-            yield Problem(
-                ("rounding",),
-                f'has no meaning with where = "{self.where}": float weights have no write resolution',
-                given=f'"{self.rounding}"',
-                remedy="leave it out",
-            )
+        known = RULES if self.where == "chip" else _IN_FLOAT
+        if self.rule not in {*RULES, *_IN_FLOAT}:
+            yield _unknown_rule(self.rule)
+        elif self.rule not in known:
+            backprops = "hardware_in_the_loop, on_chip_backprop and other rules of `imcsim rules`"
+            remedy = f'with where = "chip" there are {backprops}' if self.where == "chip" else 'set where = "chip"'
+            yield Problem(("rule",), f'is no rule with where = "{self.where}"', f'"{self.rule}"', remedy)
+        elif self.rule_options is not None and not isinstance(self.rule_options, known_options(self.rule)):
+            allowed = f'must be {known_options(self.rule).__name__} with rule = "{self.rule}"'
+            yield Problem(("rule_options",), allowed, given=type(self.rule_options).__name__)
+        if self.where == "chip":
+            return
+        for name, why in (("rounding", "no write resolution"), ("calibrate_every_epochs", "no ranges")):
+            if (value := getattr(self, name)) is not None:
+                allowed = f'has no meaning with where = "{self.where}": float weights have {why}'
+                yield Problem((name,), allowed, format_value(value), "leave it out")
+
+
+def known_options(rule: str) -> type[Spec]:
+    """The class of the options of a rule, in float or on a chip."""
+    return _IN_FLOAT.get(rule) or RULES[rule].options
+
+
+def option_classes() -> list[type[Spec]]:
+    """The different classes of options of all rules."""
+    return list(dict.fromkeys([*_IN_FLOAT.values(), *(entry.options for entry in RULES.values())]))
+
+
+def _unknown_rule(rule: str) -> Problem:
+    remedy = did_you_mean(rule, [*_IN_FLOAT, *RULES])
+    return Problem(("rule",), "must be the name of a learning rule", f'"{rule}"', remedy)
 
 
 @dataclass(frozen=True, kw_only=True)

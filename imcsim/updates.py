@@ -55,4 +55,11 @@ def weighted_sum(updates: Sequence[Update], shares: Sequence[float]) -> Update:
 
 def finite(update: Update) -> bool:
     """Whether all that it consists of are numbers."""
-    return all(bool(np.isfinite(part).all()) for part in update)
+    return all(all_finite(part) for part in update)
+
+
+def all_finite(values: Array) -> bool:
+    """Whether all values are numbers."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        # what is not finite makes the sum so, in one pass without a copy; a sum may overflow by itself
+        return bool(np.isfinite(values.sum()) or np.isfinite(values).all())

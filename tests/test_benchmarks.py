@@ -8,11 +8,15 @@ import sys
 from pathlib import Path
 
 import numba
+import numpy as np
 import pytest
 
+from benchmarks import learning
 from benchmarks.mvm import CASES, case_spec
 from benchmarks.pulsed import milliseconds
 from imcsim.manufacturing import manufacture
+from imcsim.network import mlp
+from imcsim.network.losses import LOSSES
 from imcsim.rng import child
 
 ROOT = Path(__file__).parents[1]
@@ -35,6 +39,31 @@ def test_cells_and_slices_are_those_of_the_table():
     assert case_spec("C3n").adc.noise_lsb > 0
 
 
+def test_the_chip_that_learns_reads_as_c2_does_in_both_directions():
+    chip, reads = learning.chip(learning.CASES["T1"]), case_spec("C2")
+    assert (chip.spec.array, chip.spec.cell, chip.spec.adc) == (reads.array, reads.cell, reads.adc)
+    assert (chip.spec.dac.bits, chip.spec.transpose.dac.bits, chip.spec.transpose.adc.bits) == (8, 8, 8)
+    assert all(layer._cells.direct is not None for layer in chip.chip.layers)
+
+
+def test_the_plain_step_is_one_of_gradient_descent():
+    start, batch = learning.start(), learning.batch()
+    gradients, _ = mlp.gradients(start, batch.x.astype(np.float64), batch.y, LOSSES["cross_entropy"])
+    step = learning.plain_step()
+    for weights, before, gradient in zip(step(), start.weights, gradients, strict=True):
+        change, expected = weights - before, -learning.LEARNING_RATE * gradient
+        # of float32 weights, rounded ahead of the step and after: each to 2^-24 of the largest
+        np.testing.assert_allclose(change, expected, rtol=1e-4, atol=2.0**-23 * np.abs(before).max())
+        assert np.abs(expected).max() > 1000 * 2.0**-24 * np.abs(before).max()
+
+
+def test_a_step_on_the_chip_goes_down_as_learning_does():
+    step = learning.step("T1")
+    first, second = step(), step()
+    assert second.counts().word_writes >= first.counts().word_writes
+    assert (second.biases[1] != first.biases[1]).any()
+
+
 def test_what_needs_more_threads_than_are_allowed_is_not_measured():
     assert milliseconds(lambda: None, numba.config.NUMBA_NUM_THREADS + 1) == "not measured"
     assert milliseconds(lambda: None, 1).endswith(" ms")
@@ -43,10 +72,10 @@ def test_what_needs_more_threads_than_are_allowed_is_not_measured():
 @pytest.mark.slow
 def test_the_table_comes_as_json_too():
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks", "--json", "--runs", "1", "C1"],
+        [sys.executable, "-m", "benchmarks", "--json", "--runs", "1", "C1", "T1"],
         capture_output=True,
         text=True,
         check=True,
         cwd=ROOT,
     )
-    assert json.loads(done.stdout)["C1"] > 0
+    assert all(json.loads(done.stdout)[name] > 0 for name in ("C1", "T1"))

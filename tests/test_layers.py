@@ -39,6 +39,8 @@ ORDER = [
     {"experiment"},
     {"x_axis"},
     {"plots"},
+    {"learning_curves", "alignment_figure"},
+    {"figures"},
     {"budget_figure", "device_figure"},
     {"cli"},
 ]
@@ -51,6 +53,8 @@ ONLY = {
     "study": {"errors", "version", "specs"},
     "x_axis": set(),
     "plots": {"errors", "study", "specs", "x_axis"},
+    "learning_curves": {"errors", "study", "specs", "x_axis", "plots"},
+    "alignment_figure": {"errors", "study", "specs", "x_axis", "plots"},
 }
 
 # Its names are imported when they are first used, so it stands right of everything; nothing imports it.

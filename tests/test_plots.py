@@ -15,7 +15,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
-from imcsim import plots
+from imcsim import figures, plots
 from imcsim.study.plan import PlotSpec
 from imcsim.study.statistics import Interval
 from imcsim.study.summary import Row, Summary
@@ -284,7 +284,7 @@ ALL = {
 def drawn(tmp_path_factory):
     """The files of a study whose name is no formula."""
     folder = tmp_path_factory.mktemp("drawn")
-    return plots.study_figures(Table(summary_of(saturating, name=r"for $\frac$ the price")), folder)
+    return figures.study_figures(Table(summary_of(saturating, name=r"for $\frac$ the price")), folder)
 
 
 def test_a_study_has_its_figures_in_three_formats_with_the_numbers_beside(drawn):
@@ -292,7 +292,7 @@ def test_a_study_has_its_figures_in_three_formats_with_the_numbers_beside(drawn)
 
 
 def test_the_same_study_gives_the_same_bytes_without_a_date(drawn, tmp_path):
-    again = plots.study_figures(Table(summary_of(saturating, name=r"for $\frac$ the price")), tmp_path)
+    again = figures.study_figures(Table(summary_of(saturating, name=r"for $\frac$ the price")), tmp_path)
     for one, other in zip(drawn, again, strict=True):
         assert one.read_bytes() == other.read_bytes()
         assert b"CreationDate" not in one.read_bytes()
@@ -308,7 +308,7 @@ def test_text_in_svg_stays_text_and_a_dollar_a_dollar(drawn):
 
 def test_texts_have_no_order_and_so_no_heat_map(tmp_path):
     summary = summary_of(lambda adc, weights: 0.9, x=("chip.adc", ("ideal", "sar")))
-    paths = plots.study_figures(Table(summary), tmp_path)
+    paths = figures.study_figures(Table(summary), tmp_path)
     assert not [path for path in paths if path.name.startswith("heat_map")]
 
 
@@ -321,7 +321,7 @@ def test_other_axes_get_a_figure_for_each_combination(tmp_path):
         for row in part.rows
     ]
     summary = dataclasses.replace(parts[0], axes=(mismatch, WEIGHTS, ADC), rows=tuple(rows))
-    names = {path.name for path in plots.study_figures(Table(summary), tmp_path)}
+    names = {path.name for path in figures.study_figures(Table(summary), tmp_path)}
     assert {"accuracy_vs_bits_1.png", "heat_map_1.png"} <= names
     assert not {name for name in names if "_2" in name}  # without a single value there is nothing to draw
     assert "cell mismatch (sigma / unit current) = 0" in (tmp_path / "accuracy_vs_bits_1.svg").read_text()
@@ -329,7 +329,7 @@ def test_other_axes_get_a_figure_for_each_combination(tmp_path):
 
 def test_a_study_without_a_plot_has_its_numbers_and_no_figures(tmp_path):
     table = Table(dataclasses.replace(summary_of(saturating), plot=None))
-    assert plots.study_figures(table, tmp_path) == [tmp_path / "summary.csv"]
+    assert figures.study_figures(table, tmp_path) == [tmp_path / "summary.csv"]
 
 
 def test_drawing_changes_no_global_setting(ax, tmp_path):

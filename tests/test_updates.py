@@ -43,3 +43,10 @@ def test_a_change_is_finite_where_all_that_it_consists_of_is(wrong):
     update.x[2, 1] = wrong
     assert not finite(update)
     assert not finite(Dense(dense(update)))
+
+
+def test_values_whose_sum_overflows_are_finite():
+    large = np.full(1000, np.finfo(np.float32).max)
+    assert large.dtype == np.float32
+    assert finite(Dense(large))
+    assert not finite(Dense(np.append(large, np.float32(np.nan))))

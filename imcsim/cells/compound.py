@@ -58,7 +58,7 @@ def released(buffer: Array, threshold: float, most: int, kept: float | None = No
 
 
 def chopped(chopper: Array, k: Array, probability: float, rng: np.random.Generator) -> Array:
-    """The signs (rows,) of the inputs after rows k (transfers,) were read: each of theirs flips with this probability."""
+    """The signs (rows,) of the inputs after rows k (transfers,) were read: each flips with this probability."""
     flipped = chopper.copy()
     flipped[k] *= np.where(rng.random(np.shape(k)) < probability, -1.0, 1.0)
     return flipped

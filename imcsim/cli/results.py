@@ -34,11 +34,11 @@ def show(options: argparse.Namespace) -> int:
 
 
 def plot(options: argparse.Namespace) -> int:
-    from imcsim.plots import study_figures
+    from imcsim.figures import study_figures
     from imcsim.study.table import read_table
 
     table = read_table(_study_file(options.folder))
-    if table.plot is None:
+    if table.plot is None and not table.series:
         raise SpecError.of(("plot",), "the study asks for no plot", remedy="give its file a [plot] and run it again")
     folder = options.out or options.folder
     folder.mkdir(parents=True, exist_ok=True)

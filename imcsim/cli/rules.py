@@ -21,6 +21,7 @@ def rules(options: argparse.Namespace) -> int:
         summaries = {name: entry.summary for name, entry in RULES.items()}
         width = max(map(len, summaries))
         lines = [f"{name:{width}}  {summary}" for name, summary in summaries.items()]
+        lines += ["", "imcsim rules NAME: what a rule needs of the chip, its cost, its source, its options"]
         print(json.dumps(summaries, indent=1) if options.json else "\n".join(lines))
         return DONE
     entry = rule_entry(options.name)
@@ -35,22 +36,53 @@ def _plain(entry: RuleEntry) -> dict[str, Any]:
     return {**told, "options": options}
 
 
+_SYMBOLS = "B samples of a batch, L layers, n_l units of layer l, n_0 inputs, n_L outputs"
+_WIDTH = 100
+
+
 def _described(entry: RuleEntry) -> str:
+    estimate = "its mean is the gradient" if entry.unbiased else "its mean is not the gradient"
+    told = {
+        "needs": entry.needs,
+        "cost": entry.cost,
+        "": f"({_SYMBOLS})",
+        "estimate": estimate,
+        "source": entry.source,
+        "options": " ".join(_explained(entry.options)),
+    }
+    lines = [f"{entry.name}: {entry.summary}"]
+    lines += [_wrapped(words, f"  {name:10}") for name, words in told.items()]
+    lines += ["", "In a study's file, each option at its default:", ""]
+    lines += ["[training]", 'where = "chip"', f'rule = "{entry.name}"', "", "[training.rule_options]"]
+    return "\n".join([*lines, *_as_toml(entry.options)])
+
+
+def _explained(cls: type[Spec]) -> Iterator[str]:
+    """What the options mean, and those inside them: their docstrings, each a line."""
+    from imcsim.specs.fields import fields_of
+
+    yield " ".join((cls.__doc__ or "").split())
+    for field in fields_of(cls):
+        for inner in field.specs:
+            yield from _explained(inner)
+
+
+def _as_toml(cls: type[Spec]) -> list[str]:
+    """A line an option, with what is allowed as a comment; commented out where the default is to leave it out."""
     from imcsim.specs.codec import format_value
 
-    estimate = "its mean is the gradient" if entry.unbiased else "its mean is not the gradient"
-    lines = [
-        f"{entry.name}: {entry.summary}",
-        f"  needs     {entry.needs}",
-        f"  cost      {entry.cost}",
-        f"  estimate  {estimate}",
-        f"  source    {entry.source}",
-    ]
-    for path, value, allowed in _options(entry.options):
-        default = "not given" if value is None else format_value(value)
-        lines += ["", "[training.rule_options]"] if "" not in lines else []
-        lines.append(f"  {path}: {allowed}; default: {default}")
-    return "\n".join(lines)
+    told = []
+    for path, value, allowed in _options(cls):
+        line = f"# {path} is left out" if value is None else f"{path} = {format_value(value)}"
+        told.append((line, allowed.removeprefix("must be ")))
+    width = max(len(line) for line, _ in told)
+    return [f"{line:{width}}  # {allowed}" for line, allowed in told]
+
+
+def _wrapped(words: str, head: str) -> str:
+    import textwrap
+
+    return textwrap.fill(words, _WIDTH, initial_indent=head, subsequent_indent=" " * len(head))
 
 
 def _options(cls: type[Spec], prefix: str = "", *, absent: bool = False) -> Iterator[tuple[str, Any, str]]:

@@ -31,7 +31,7 @@ QUIET_S = 30.0  # without a line of progress
 def run(options: argparse.Namespace) -> int:
     from imcsim.experiment.evaluate import WORK
     from imcsim.experiment.study_file import read_study
-    from imcsim.plots import figures_are_current, figures_left_out, study_figures
+    from imcsim.figures import figures_are_current, figures_left_out, study_figures
     from imcsim.study import run as running
     from imcsim.study.summary import format_summary
     from imcsim.study.table import read_table

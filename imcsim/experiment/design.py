@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 
 from imcsim import datasets
 from imcsim.errors import Problem, SpecError, did_you_mean
+from imcsim.experiment.alignment import AlignmentSpec, alignment_problems
+from imcsim.experiment.learnable import learning_problems
 from imcsim.experiment.reading import ReadSpec, read_problems
 from imcsim.network.mlp import NetworkSpec
 from imcsim.network.on_chip import layer_specs
@@ -21,7 +23,10 @@ T = TypeVar("T", bound=Spec)
 
 @dataclass(frozen=True, kw_only=True)
 class Design(Spec):
-    """A network, trained on a data set unless `stop` gives it up, the chip that it is programmed on, and its reads."""
+    """A network, trained on a data set unless `stop` gives it up, the chip that it is programmed on, and its reads.
+
+    Or, with `alignment`, what is measured of the rule in place of learning.
+    """
 
     dataset: str
     seed: int = limited(0, low=0, high=2**63 - 1)
@@ -30,13 +35,18 @@ class Design(Spec):
     chip: ChipSpec
     read: ReadSpec = field(default_factory=ReadSpec)
     stop: StopSpec | None = None
+    alignment: AlignmentSpec | None = None
 
     def problems(self) -> Iterable[Problem]:
         if self.dataset not in datasets.NAMES:
             remedy = did_you_mean(self.dataset, datasets.NAMES)
             yield Problem(("dataset",), "no such data set", given=f'"{self.dataset}"', remedy=remedy)
         else:
-            yield from read_problems(self.read, self.chip.cell, len(datasets.load(self.dataset).x_train))
+            data = datasets.load(self.dataset)
+            yield from read_problems(self.read, self.chip.cell, len(data.x_train))
+            yield from learning_problems(self.training, self.chip, data.classes)
+        if self.alignment is not None:
+            yield from alignment_problems(self.training, self.chip, self.read)
         if self.stop is not None and self.stop.after_epochs >= self.training.epochs:
             allowed = f"must be less than training.epochs = {self.training.epochs}"
             remedy = "give an earlier epoch, or leave out [stop]"

@@ -7,7 +7,9 @@ from typing import Any
 
 from imcsim import datasets
 from imcsim.datasets import DataSet
+from imcsim.experiment.aligned import alignments, make_learnt
 from imcsim.experiment.design import Design
+from imcsim.experiment.learned import learning_key, make_learning, on_its_die
 from imcsim.experiment.reading import TimedDie, extrapolations
 from imcsim.experiment.trained import make_training, make_tuning_training, on_chip, training_key
 from imcsim.experiment.tune import changed, read_config
@@ -27,16 +29,23 @@ def evaluate(
     """The accuracies of each (die, read) of `replicates`, one after the other, with the weights of `training`.
 
     Streams are keyed by replicate alone, so that cells share initial weights, data order, dies and, as far as their
-    designs agree, the noise of each read: differences between cells are not blurred by different draws.
+    designs agree, the noise of each read: differences between cells are not blurred by different draws. Of a study of
+    alignment, what that measures.
     """
     design, tuning = read_config(config)
     notes: dict[str, Any] = {}
     if tuning is not None:
         notes["tuned"] = artifacts.get(tuned_key(config))["winner"]
         design = changed(design, notes["tuned"])
+    if design.alignment is not None:
+        yield from alignments(design, training, replicates, artifacts)
+        return
+    if design.training.where == "chip":
+        for values in _of_dies_that_learned(design, training, replicates, artifacts):
+            yield {**values, **notes}
+        return
     trained = artifacts.get(training_key(design, training))
-    if trained["stopped"]:
-        notes["stopped"] = True
+    notes |= trained.get("outcomes", {"stopped": True} if trained.get("stopped") else {})
     data = datasets.load(design.dataset)
     network, beyond = _calibrated(design, training, trained, data)
     dies: dict[int, TimedDie] = {}
@@ -47,6 +56,23 @@ def evaluate(
         z = dies[die].logits(data.x_test, child(design.seed, "read", training, die, read))
         told = {**notes, "extrapolated": True} if beyond or dies[die].extrapolated else notes
         yield {"accuracy": accuracy(z, data.y_test), "accuracy_float": float(trained["accuracy"]), **told}
+
+
+def _of_dies_that_learned(
+    design: Design, training: int, replicates: Sequence[tuple[int, int]], artifacts: Artifacts
+) -> Iterator[Mapping[str, Any]]:
+    """The values of each (die, read), on the dies on which the network learned."""
+    keys = {die: learning_key(design, training, die) for die, _ in replicates}
+    learned = dict(zip(keys, artifacts.get_all(list(keys.values())), strict=True))
+    data, dies = datasets.load(design.dataset), {}
+    for die, read in replicates:
+        found = learned[die]
+        if die not in dies:
+            probing = child(design.seed, "compensation", training, die)
+            dies[die] = TimedDie(on_its_die(keys[die], found), None, design.read, data.x_train, probing)
+        z = dies[die].logits(data.x_test, child(design.seed, "read", training, die, read))
+        told = {**found["outcomes"], **({"extrapolated": True} if dies[die].extrapolated else {})}
+        yield {"accuracy": accuracy(z, data.y_test), "accuracy_float": found["accuracy"], **told}
 
 
 _READY: dict[str, tuple[ChipNetwork, bool]] = {}  # the last network that was calibrated: the next cell's, perhaps
@@ -68,12 +94,16 @@ def _calibrated(design: Design, training: int, trained: Mapping[str, Any], data:
 
 
 def make(key: Key, artifacts: Artifacts) -> Mapping[str, Any]:
-    """The artifact of `key`: the weights of a training, the score of a candidate, the tuned values of a cell."""
+    """The artifact of `key`: a training, or one on a die, the score of a candidate, the tuned values of a cell."""
     match key["kind"]:
         case "training":
             return make_training(key)
+        case "learnt":
+            return make_learnt(key)
         case "tuning training":
             return make_tuning_training(key)
+        case "learning" | "tuning learning":
+            return make_learning(key)
         case "score":
             return make_score(key, artifacts)
         case "tuned":

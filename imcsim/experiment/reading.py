@@ -69,16 +69,17 @@ def _of_time(now_s: float, cell: ResistiveCell) -> Iterable[Problem]:
 class TimedDie:
     """A programmed network on the die of `key`, read when and as `read` says: its drift undone by probes of `x_train`.
 
-    `extrapolated` says whether what was written or read so far lies beyond what the device model was measured for.
+    Without a key it is on its die. `extrapolated` says whether what was written or read so far lies beyond what the
+    device model was measured for.
     """
 
     def __init__(
-        self, network: ChipNetwork, key: int, read: ReadSpec, x_train: Array, probing: np.random.Generator
+        self, network: ChipNetwork, key: int | None, read: ReadSpec, x_train: Array, probing: np.random.Generator
     ) -> None:
         self._read = read
         self._beyond: list[str] = []
         with extrapolations(self._beyond):
-            self._network = network.on_die(key)
+            self._network = network if key is None else network.on_die(key)
             if read.compensation != "none":
                 by_column = read.compensation == "per_column"
                 probes = x_train[: read.probes]

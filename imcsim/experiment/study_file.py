@@ -11,8 +11,11 @@ from typing import Any, TypeVar
 
 from imcsim import datasets
 from imcsim.errors import Problem, SpecError, did_you_mean
+from imcsim.experiment.alignment import AlignmentSpec, quantities_of
+from imcsim.experiment.curves import learning_quantities
 from imcsim.experiment.design import Design
 from imcsim.experiment.device import device_of, named, own_fields, without_devices
+from imcsim.experiment.learnable import learnable
 from imcsim.experiment.paths import value_at
 from imcsim.experiment.ranges import MAX_POINTS
 from imcsim.experiment.reading import ReadSpec
@@ -21,19 +24,23 @@ from imcsim.experiment.sweep import Sweep, read_sweep, resolved_cells
 from imcsim.experiment.tune import TuneSpec, Tuning, read_config, read_tuning, tuned_cells
 from imcsim.experiment.variants import variant_leaf
 from imcsim.network.mlp import NetworkSpec
+from imcsim.specs.chip import ChipSpec
 from imcsim.specs.codec import build, format_toml, format_value, overlaid, read_toml, to_table
 from imcsim.specs.fields import Spec
 from imcsim.specs.library import is_path, load, read_device
 from imcsim.study.grid import axes_of, multiplied
 from imcsim.study.plan import Axis, Cell, Plan, PlotSpec, Replicates, plot_problems
+from imcsim.study.quantities import Quantity
 from imcsim.training import StopSpec, TrainingSpec
 
 T = TypeVar("T", bound=Spec)
 
 SECTIONS = (
     *("name", "dataset", "seed", "replicates", "network", "training", "stop", "chip", "read"),
-    *("variants", "grid", "tune", "plot"),
+    *("alignment", "variants", "grid", "tune", "plot"),
 )
+
+TABLES = ("replicates", "network", "training", "chip", "read", "variants", "grid")
 
 
 def read_study(path: Path, settings: Sequence[str] = (), *, quick: bool = False) -> Plan:
@@ -85,29 +92,30 @@ def _plan(
         for key in table
         if key not in SECTIONS
     )
-    names = ("replicates", "network", "training", "chip", "read", "variants", "grid")
-    sections = {key: table.get(key, {}) for key in names}
+    sections = {key: table.get(key, {}) for key in TABLES}
     for key in [key for key, value in sections.items() if not isinstance(value, Mapping)]:
         problems.append(Problem((key,), "must be a table", given=format_value(sections[key])))
         sections[key] = {}
-    name = table.get("name")
-    if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
-        allowed = "must be letters, digits, dot, dash and underscore, as it names files"
-        problems.append(Problem(("name",), allowed, given="" if name is None else format_value(name)))
+    name = _name(table, problems)
     replicates = build(Replicates, sections["replicates"], ("replicates",), problems)
     plot = _optional(PlotSpec, "plot", table, problems)
     stop = _optional(StopSpec, "stop", table, problems)
+    alignment = _optional(AlignmentSpec, "alignment", table, problems)
     device = device_of(sections["chip"], folder, problems)
     chip = overlaid(device, own_fields(sections["chip"]), ("chip",), problems) if device else None
     # what is at fault is stood in for, so that the rest is checked all the same
-    stand_ins: dict[str, Spec] = {"network": NetworkSpec(hidden=(1,)), "training": TrainingSpec(), "read": ReadSpec()}
+    training = _harmless_training(chip)
+    stand_ins: dict[str, Spec] = {"network": NetworkSpec(hidden=(1,)), "training": training, "read": ReadSpec()}
     parts: dict[str, Any] = {
         "chip": chip or device or load("sram_ideal"),
         **{key: build(type(one), sections[key], (key,), problems) or one for key, one in stand_ins.items()},
     }
-    given = {key: table[key] for key in ("dataset", "seed") if key in table} | ({"stop": stop} if stop else {})
+    suited = learnable(parts["training"], parts["chip"])
+    harmless = {"dataset": datasets.NAMES[0], "network": NetworkSpec(hidden=()), "read": ReadSpec(), **suited}
+    parts |= {} if chip else suited  # what a training needs of a chip at fault nobody knows
+    given = {key: table[key] for key in ("dataset", "seed") if key in table}
+    given |= {key: one for key, one in (("stop", stop), ("alignment", alignment)) if one}
     design = build(Design, {**given, **parts}, (), problems)
-    harmless = {"dataset": datasets.NAMES[0], "network": NetworkSpec(hidden=()), "read": ReadSpec()}
     stand_in = design or Design(**{**parts, **harmless})
     before = len(problems)
     variants, chips = without_devices(sections["variants"], sections["chip"], folder, problems)
@@ -119,10 +127,7 @@ def _plan(
     if not sweep.factors and len(problems) == before and isinstance(table.get("grid", {}), Mapping):
         example = 'for one, "chip.adc.bits" = [4, 6, 8]'
         problems.append(Problem(("grid",), "is empty: a study sweeps at least one path", remedy=example))
-    tuned = None
-    if "tune" in table:
-        paths = [path for block in sweep.blocks for path in block.paths]
-        tuned = read_tuning(table["tune"], stand_in, paths, variants, problems)
+    tuned = _tuned(table, stand_in, sweep, problems)
     if len(problems) > before:
         return None
     repeats = math.prod(to_table(replicates).values()) if replicates else 1
@@ -148,9 +153,39 @@ def _plan(
         None
         if problems
         else _assembled(
-            str(name), {**table, **sections}, folder, design, sweep, axes, cells, replicates, plot, tuned, problems
+            name, {**table, **sections}, folder, design, sweep, axes, cells, replicates, plot, tuned, problems
         )
     )
+
+
+def _harmless_training(chip: ChipSpec | None) -> TrainingSpec:
+    """One in the place of a training at fault, of which such a chip has nothing to tell."""
+    if chip is None or chip.compound is None:
+        return TrainingSpec()
+    return TrainingSpec(where="chip", rule="dfa", optimizer="sgd")
+
+
+def _name(table: Mapping[str, Any], problems: list[Problem]) -> str:
+    """The study's name."""
+    name = table.get("name")
+    if isinstance(name, str) and re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+        return name
+    allowed = "must be letters, digits, dot, dash and underscore, as it names files"
+    problems.append(Problem(("name",), allowed, given="" if name is None else format_value(name)))
+    return ""
+
+
+def _tuned(
+    table: Mapping[str, Any], design: Design, sweep: Sweep, problems: list[Problem]
+) -> tuple[TuneSpec, Mapping[str, Sequence[Any]]] | None:
+    """What [tune] asks for; None where the study has none, or it is wrong."""
+    if "tune" not in table:
+        return None
+    if "alignment" in table:
+        problems.append(Problem(("tune",), "has no meaning with [alignment]: nothing is learnt", remedy="drop one"))
+        return None
+    paths = [path for block in sweep.blocks for path in block.paths]
+    return read_tuning(table["tune"], design, paths, sweep.variants, problems)
 
 
 def _assembled(
@@ -172,8 +207,12 @@ def _assembled(
     if tuned:
         spec, space = tuned
         tuning = Tuning(spec, space, design.seed)
-        of_any, _ = read_config(cells[0].config)  # the budget is the same in all
-        notes.append(f"tuned over {', '.join(space)}: {tuning.budget(of_any, len(data.for_tuning.x_test))}")
+        samples = len(data.for_tuning.x_test)
+        # the budget is the same in all cells that train in float, and in all that learn on chips
+        budgets = {where: tuning.budget(one, samples) for where, one in _one_of_each(cells).items()}
+        for where, budget in budgets.items():
+            of = f' (where = "{where}")' if len(budgets) > 1 else ""
+            notes.append(f"tuned over {', '.join(space)}{of}: {budget}")
         cells = tuned_cells(cells, tuning, problems)
         if problems:
             return None
@@ -203,12 +242,33 @@ def _assembled(
             test_samples=len(data.y_test),
             plot=plot,
             tuned=tuple(space),
+            quantities=_quantities(cells),
             notes=tuple(notes),
             warnings=tuple(_outside_valid(table["chip"]["device"], folder, design, sweep, axes)),
         )
     except SpecError as error:
         problems.extend(error.problems)
         return None
+
+
+def _one_of_each(cells: Sequence[Cell]) -> dict[str, Design]:
+    """A design of the cells for each place where some of them train."""
+    found: dict[str, Design] = {}
+    for cell in cells:
+        if cell.config["training"]["where"] not in found:
+            design, _ = read_config(cell.config)
+            found[design.training.where] = design
+    return found
+
+
+def _quantities(cells: Sequence[Cell]) -> tuple[Quantity, ...]:
+    """What points have beside accuracies: alignment, or learning curves, where any network learns by a rule."""
+    if aligned := [cell.config["network"]["hidden"] for cell in cells if cell.config.get("alignment")]:
+        return quantities_of(1 + max(len(hidden) for hidden in aligned))
+    trainings = [cell.config["training"] for cell in cells]
+    if all(one["rule"] == "backprop" for one in trainings):
+        return ()
+    return learning_quantities(max(one["epochs"] for one in trainings))
 
 
 def _outside_valid(device: str, folder: Path, design: Design, sweep: Sweep, axes: Sequence[Axis]) -> Iterator[str]:

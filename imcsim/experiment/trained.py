@@ -9,29 +9,34 @@ import numpy as np
 
 from imcsim import datasets
 from imcsim.datasets import DataSet
+from imcsim.experiment.curves import outcomes
 from imcsim.experiment.design import Design, built
-from imcsim.network.mlp import MLP, NetworkSpec, initial_mlp
+from imcsim.learning import learn
+from imcsim.network.mlp import MLP, NetworkSpec, initial_mlp, logits
+from imcsim.network.noisy import InjectionSpec, NoisyNetwork
 from imcsim.network.on_chip import ChipNetwork, calibrate, program
 from imcsim.rng import child
+from imcsim.rules.hardware_aware import hardware_aware
 from imcsim.specs.codec import to_table
 from imcsim.study.work import Key
-from imcsim.training import StopSpec, TrainingSpec, train
+from imcsim.training import StopSpec, TrainingSpec, accuracy, train
 
 CALIBRATION_SAMPLES = 256  # of the training part: enough for the ranges of a layer, little beside the test set
 
 
 def training_key(design: Design, training: int) -> Key:
     """The artifact of the weights that are evaluated: trained on the whole training part."""
-    return _key("training", design, training, datasets.load(design.dataset))
+    return artifact_key("training", design, training, datasets.load(design.dataset))
 
 
 def tuning_key(design: Design, training: int, epochs: int) -> Key:
     """The artifact of weights that a candidate is scored by: without the validation samples, for `epochs`."""
-    key = _key("tuning training", design, training, datasets.load(design.dataset).for_tuning)
+    key = artifact_key("tuning training", design, training, datasets.load(design.dataset).for_tuning)
     return {**key, "recipe": {**key["recipe"], "epochs": epochs}}
 
 
-def _key(kind: str, design: Design, training: int, data: DataSet) -> Key:
+def artifact_key(kind: str, design: Design, training: int, data: DataSet) -> Key:
+    """What determines a training of the design on `data`, wherever it is done."""
     return {
         "kind": kind,
         "dataset": design.dataset,
@@ -52,31 +57,61 @@ def make_training(key: Key) -> Mapping[str, Any]:
 def make_tuning_training(key: Key) -> Mapping[str, Any]:
     """The weights of `tuning_key`; of a training that diverged, what it said of that."""
     try:
-        return _trained(key, datasets.load(key["dataset"]).for_tuning, "tune")
+        trained = _trained(key, datasets.load(key["dataset"]).for_tuning, "tune")
     except ArithmeticError as error:
         return {"diverged": str(error)}  # the worst of candidates, but a result
+    return said if (said := divergence(trained.get("outcomes", {}))) else trained
+
+
+def divergence(outcomes: Mapping[str, Any]) -> Mapping[str, str]:
+    """In words where learning by a rule diverged; empty where it did not."""
+    epoch = outcomes.get("diverged_at")
+    return {} if epoch is None else {"diverged": f"learning diverged in epoch {epoch}; lower learning_rate"}
 
 
 def _trained(key: Key, data: DataSet, *streams: str) -> Mapping[str, Any]:
-    network, recipe = built(NetworkSpec, key["network"]), built(TrainingSpec, key["recipe"])
+    recipe = built(TrainingSpec, key["recipe"])
     stop = built(StopSpec, key["stop"]) if "stop" in key else None
-    seed, training = key["seed"], key["training"]
-    weights = child(seed, *streams, "initial weights", training)
-    start = initial_mlp(network, data.x_train.shape[1], data.classes, weights)
-    trained = train(start, data, recipe, child(seed, *streams, "data order", training), stop)
+    start = start_of(key, data, *streams)
+    order = child(key["seed"], *streams, "data order", key["training"])
+    if isinstance(recipe.rule_options, InjectionSpec):
+        noisy = NoisyNetwork(start, recipe.loss, injected=recipe.rule_options)
+        learned = learn(noisy, hardware_aware(), data, recipe, order, stop)
+        mlp: MLP = learned.network.mlp
+        of_test = accuracy(logits(mlp, data.x_test), data.y_test)
+        return {**parameters(mlp), "accuracy": of_test, "outcomes": outcomes(learned, on_chip=False)}
+    trained = train(start, data, recipe, order, stop)
     return {
-        "weights": {str(i): w for i, w in enumerate(trained.mlp.weights)},
-        "biases": {str(i): b for i, b in enumerate(trained.mlp.biases)},
+        **parameters(trained.mlp),
         "accuracy": trained.accuracy_test,
         "loss_per_epoch": trained.loss_per_epoch,
         "stopped": trained.stopped,
     }
 
 
-def on_chip(trained: Mapping[str, Any], design: Design, data: DataSet, rng: np.random.Generator) -> ChipNetwork:
-    """The weights of a training on the nominal die of the design's chip, its ranges calibrated."""
+def start_of(key: Key, data: DataSet, *streams: str) -> MLP:
+    """The initial weights of a training, the same wherever and by whatever rule it is done."""
+    drawn = child(key["seed"], *streams, "initial weights", key["training"])
+    return initial_mlp(built(NetworkSpec, key["network"]), data.x_train.shape[1], data.classes, drawn)
+
+
+def parameters(mlp: MLP) -> dict[str, Any]:
+    """A network as artifacts hold it."""
+    return {
+        "weights": {str(i): w for i, w in enumerate(mlp.weights)},
+        "biases": {str(i): b for i, b in enumerate(mlp.biases)},
+    }
+
+
+def mlp_of(trained: Mapping[str, Any], design: Design) -> MLP:
+    """The network of an artifact."""
     weights, biases = (
         tuple(trained[name][str(i)] for i in range(len(trained[name]))) for name in ("weights", "biases")
     )
-    network = program(MLP(weights, biases, design.network.activation), design.chip, rng)
+    return MLP(weights, biases, design.network.activation)
+
+
+def on_chip(trained: Mapping[str, Any], design: Design, data: DataSet, rng: np.random.Generator) -> ChipNetwork:
+    """The weights of a training on the nominal die of the design's chip, its ranges calibrated."""
+    network = program(mlp_of(trained, design), design.chip, rng)
     return calibrate(network, data.x_train[:CALIBRATION_SAMPLES], rng)

@@ -71,7 +71,9 @@ class Tuning:
         """In words what a cell spends on it, with so many validation samples."""
         ladder = rungs(len(self.candidates), design.training.epochs, self.spec.reduction, self.spec.min_epochs)
         each, spec = " then ".join(f"{rung.candidates} x {rung.epochs}" for rung in ladder), self.spec
-        epochs = spec.trainings * sum(rung.candidates * rung.epochs for rung in ladder)
+        # on a chip every die learns
+        learning = spec.trainings * (spec.dies if design.training.where == "chip" else 1)
+        epochs = learning * sum(rung.candidates * rung.epochs for rung in ladder)
         read = samples * spec.trainings * spec.dies * spec.reads * sum(rung.candidates for rung in ladder)
         most = "at most " if design.stop else ""
         return f"candidates x epochs {each}: {most}{epochs} epochs trained, {read} samples read on chips, in every cell"

@@ -11,9 +11,11 @@ from typing import Any
 import numpy as np
 
 from imcsim import datasets
+from imcsim.datasets import DataSet
 from imcsim.experiment.design import Design, built
+from imcsim.experiment.learned import on_its_die, tuning_learning_key
 from imcsim.experiment.reading import TimedDie, extrapolations
-from imcsim.experiment.trained import on_chip, tuning_key
+from imcsim.experiment.trained import divergence, on_chip, tuning_key
 from imcsim.experiment.tune import TuneSpec, changed, read_config
 from imcsim.rng import child, draw_key
 from imcsim.specs.codec import to_table
@@ -72,6 +74,8 @@ def make_score(key: Key, artifacts: Artifacts) -> Mapping[str, Any]:
     It is None, beside what was said of it, where a training diverged.
     """
     design, data = built(Design, key["design"]), datasets.load(key["design"]["dataset"]).for_tuning
+    if design.training.where == "chip":
+        return _score_of_dies_that_learned(design, key, artifacts, data)
     trainings = artifacts.get_all([tuning_key(design, k, key["epochs"]) for k in range(key["trainings"])])
     diverged = [trained["diverged"] for trained in trainings if "diverged" in trained]
     if diverged:
@@ -88,4 +92,21 @@ def make_score(key: Key, artifacts: Artifacts) -> Mapping[str, Any]:
             for read in range(key["reads"]):
                 z = manufactured.logits(data.x_test, child(design.seed, "tune", "read", training, die, read))
                 found.append(accuracy(z, data.y_test))
+    return {"accuracy": float(np.mean(found))}
+
+
+def _score_of_dies_that_learned(design: Design, key: Key, artifacts: Artifacts, data: DataSet) -> Mapping[str, Any]:
+    """As `make_score`, of a candidate that learns on each die."""
+    places = list(np.ndindex(key["trainings"], key["dies"]))
+    keys = [tuning_learning_key(design, training, die, key["epochs"]) for training, die in places]
+    learned = artifacts.get_all(keys)
+    if diverged := [said for one in learned if (said := divergence(one["outcomes"]))]:
+        return {"accuracy": None, **diverged[0]}
+    found = []
+    for (training, die), of_die, one in zip(places, keys, learned, strict=True):
+        probing = child(design.seed, "tune", "compensation", training, die)
+        timed = TimedDie(on_its_die(of_die, one), None, design.read, data.x_train, probing)
+        for read in range(key["reads"]):
+            z = timed.logits(data.x_test, child(design.seed, "tune", "read", training, die, read))
+            found.append(accuracy(z, data.y_test))
     return {"accuracy": float(np.mean(found))}

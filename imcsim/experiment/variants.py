@@ -7,7 +7,7 @@ from typing import Any
 
 from imcsim.errors import Problem
 from imcsim.experiment.design import Design, changed_design
-from imcsim.experiment.paths import SWEPT, leaves
+from imcsim.experiment.paths import leaves, swept_heads
 from imcsim.specs.cells import ALTERNATIVES
 from imcsim.specs.chip import ChipSpec
 from imcsim.specs.codec import format_value
@@ -35,10 +35,11 @@ def check_variants(
         if not isinstance(changes, Mapping):
             problems.append(Problem(where, "must be a table of changes", given=format_value(changes)))
             continue
-        strange = [key for key in changes if key not in SWEPT]
-        problems.extend(Problem((*where, key), "cannot vary", remedy=f"vary {', '.join(SWEPT)}") for key in strange)
+        heads = swept_heads(design)
+        strange = [key for key in changes if key not in heads]
+        problems.extend(Problem((*where, key), "cannot vary", remedy=f"vary {', '.join(heads)}") for key in strange)
         found: list[Problem] = []
-        changed = {key: value for key, value in changes.items() if key in SWEPT}
+        changed = {key: value for key, value in changes.items() if key in heads}
         changed_design(design, chips.get(name), changed, found)
         problems.extend(problem.within(*where) for problem in found)
 

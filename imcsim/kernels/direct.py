@@ -8,10 +8,9 @@ from __future__ import annotations
 import numba as nb
 import numpy as np
 
-from imcsim.kernels.gemm import multiply
 from imcsim.kernels.inputs import quantise
 from imcsim.kernels.jit import inline, parallel_kernel
-from imcsim.kernels.product import BLOCK, height, round_noisy_values, round_values, square
+from imcsim.kernels.product import BLOCK, height, multiply_block, round_noisy_values, round_values, square
 
 
 @parallel_kernel(lambda x, *others: x.size * others[6][0].size, blas=True)
@@ -58,10 +57,10 @@ def _read_block(
         for i in range(count):
             entering = inputs[first + i, tile * used : tile * used + driven]
             wrong += quantise(entering, step, low, top, binary, codes[i, :driven])
-        multiply(codes, 0, 0, high, states[at, chunk], v)
+        multiply_block(codes, 0, 0, high, states[at, chunk], v)
         if cell_noise:
             square(codes, 0, 0, squares)
-            multiply(squares, 0, 0, high, variances[at, chunk], variance_sums)
+            multiply_block(squares, 0, 0, high, variances[at, chunk], variance_sums)
         if noisy:
             round_noisy_values(
                 v, variance_sums, noise, column, adc, at, here, 1.0, key, start // 64, tile, first, totals

@@ -17,10 +17,20 @@ def multiply(typing_context, x, row, col, rows, weights, out):
 
     numba's own `dot` would copy the part of x first. The BLAS is scipy's, as numba's is.
     """
-    import scipy.linalg.cython_blas  # noqa: F401  # whose functions numba's helper finds by its name
-
     del typing_context
-    signature = types.void(x, row, col, rows, weights, out)
+    return types.void(x, row, col, rows, weights, out), _product(transposed=False)
+
+
+@intrinsic
+def multiply_transposed(typing_context, x, row, col, rows, weights, out):
+    """out[:rows] = x[row : row + k, col : col + rows]^T @ weights, otherwise as multiply."""
+    del typing_context
+    return types.void(x, row, col, rows, weights, out), _product(transposed=True)
+
+
+def _product(*, transposed):
+    """The code of a product, of a part of x or of its transpose."""
+    import scipy.linalg.cython_blas  # noqa: F401  # whose functions numba's helper finds by its name
 
     def generate(context, builder, signature, args):
         x_t, _, _, _, weights_t, out_t = signature.args
@@ -35,7 +45,7 @@ def multiply(typing_context, x, row, col, rows, weights, out):
         start = builder.gep(of_x.data, [builder.add(builder.mul(args[1], stride), args[2])])
         one, zero = (cgutils.alloca_once_value(builder, ir.Constant(number, value)) for value in (1.0, 0.0))
         kind = ir.Constant(_BYTE, ord("s" if x_t.dtype == types.float32 else "d"))
-        plain = ir.Constant(_BYTE, ord("n"))
+        plain, turned = ir.Constant(_BYTE, ord("n")), ir.Constant(_BYTE, ord("t" if transposed else "n"))
         parameters = [_BYTE, _BYTE, _BYTE, _SIZE, _SIZE, _SIZE, _ANY, _ANY, _SIZE, _ANY, _SIZE, _ANY, _ANY, _SIZE]
         function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(_INT, parameters), "numba_xxgemm")
 
@@ -46,10 +56,10 @@ def multiply(typing_context, x, row, col, rows, weights, out):
         builder.call(
             function,
             [
-                kind, plain, plain, columns, args[3], inner, pointer(one), pointer(of_weights.data), columns,
+                kind, plain, turned, columns, args[3], inner, pointer(one), pointer(of_weights.data), columns,
                 pointer(start), stride, pointer(zero), pointer(of_out.data), columns,
             ],
         )  # fmt: skip
         return context.get_dummy_value()
 
-    return signature, generate
+    return generate

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numba as nb
 import numpy as np
+from llvmlite.binding import get_host_cpu_features
 
 from imcsim.kernels.column import CELL_NOISE, DAC_NOISE, SECOND_CELL_NOISE, analog, convert, convert_linear
 from imcsim.kernels.gemm import multiply
@@ -21,10 +22,26 @@ _ROUNDED = 16  # samples: a block that lacks some is as high as whole multiples 
 _ONE_PASS = 256  # rows whose sums a BLAS makes in one pass, so that no bit of them depends on the samples beside
 
 
+# Terms of a product that OpenBLAS makes of its operands as they lie, without packing them first: with AVX-512 alone.
+_UNPACKED = 1_000_000 if get_host_cpu_features().get("avx512f") else 0
+
+
 @inline
 def height(count, rows):
     """The samples of a product through `rows` for a block of `count`: it decides on the bits where rows are many."""
     return BLOCK if rows > _ONE_PASS else (count + _ROUNDED - 1) // _ROUNDED * _ROUNDED
+
+
+@inline
+def multiply_block(x, row, col, rows, weights, out):
+    """multiply, in strips of samples where that is faster; not a bit of the product tells."""
+    inner, width = weights.shape
+    strip = rows
+    if inner <= _ONE_PASS:
+        whole = _UNPACKED // (inner * width) // _ROUNDED * _ROUNDED
+        strip = min(whole, rows) if whole > 0 else rows
+    for first in range(0, rows, strip):
+        multiply(x, row + first, col, min(strip, rows - first), weights, out[first:])
 
 
 @parallel_kernel(lambda codes, used, states: codes.size * states[0].size, blas=True)  # noqa: ARG005
@@ -47,10 +64,10 @@ def add_products(codes, used, states):
         v = np.empty((rows, width), states.dtype)
         for part in range(parts):
             if (part + 1) * used <= inputs:
-                multiply(codes[one], first, part * used, rows, states[one * parts + part, chunk], v)
+                multiply_block(codes[one], first, part * used, rows, states[one * parts + part, chunk], v)
             else:
                 x[:, : inputs - part * used] = codes[one, first : first + rows, part * used :]
-                multiply(x, 0, 0, rows, states[one * parts + part, chunk], v)
+                multiply_block(x, 0, 0, rows, states[one * parts + part, chunk], v)
             for i in range(rows):
                 add(out[one, first + i, chunk * width : (chunk + 1) * width], 1.0, v[i])
     return out
@@ -128,13 +145,13 @@ def _round_block(
         for cycle in range(count_of_cycles):
             where_it_lies = direct and (tile + 1) * used <= codes.shape[1]
             if where_it_lies:
-                multiply(codes, first, tile * used, BLOCK, states[at, chunk], v)
+                multiply_block(codes, first, tile * used, BLOCK, states[at, chunk], v)
             else:
                 drive_block(codes, first, count, tile, used, cycles, cycle, levels, member, noise_lsb, key, x, noise)
-                multiply(x, 0, 0, high, states[at, chunk], v)
+                multiply_block(x, 0, 0, high, states[at, chunk], v)
             if cell_noise:
                 square(codes, first, tile * used, squares) if where_it_lies else square(x, 0, 0, squares)
-                multiply(squares, 0, 0, high, variances[at, chunk], variance_sums)
+                multiply_block(squares, 0, 0, high, variances[at, chunk], variance_sums)
             if noisy:
                 round_noisy_values(
                     v, variance_sums, noise[:width], column, adc, at, here, cycles.weights[cycle],
@@ -235,9 +252,9 @@ def _convert_block(
             for p in range(pair):
                 there = slice(start + p * columns, start + p * columns + width)
                 source = CELL_NOISE if p == 0 else SECOND_CELL_NOISE
-                multiply(x, 0, 0, high, states[at, p * chunks + chunk], v)
+                multiply_block(x, 0, 0, high, states[at, p * chunks + chunk], v)
                 if cell_noise:
-                    multiply(squares, 0, 0, high, variances[at, p * chunks + chunk], variance_sums)
+                    multiply_block(squares, 0, 0, high, variances[at, p * chunks + chunk], variance_sums)
                 for i in range(count):
                     sample, value, variance_sum = first + i, v[i], variance_sums[i if cell_noise else 0]
                     if merged:

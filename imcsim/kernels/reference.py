@@ -113,9 +113,20 @@ def rewrite(
     codes: Array, scale: Array, delta: Array, binary: bool, digits: Array, before: Array
 ) -> tuple[Array, Array, Array]:
     """The twin of codes.rewrite: codes after a write, the writes of each cell, the changed codes of each row."""
-    top, step = len(digits) // 2, scale[:, None, None]
-    weights = codes * step + delta
-    after = np.where(weights >= 0, 1, -1) if binary else np.clip(np.rint(weights / step), -top, top).astype(int)
+    return _changed(codes, delta / scale[:, None, None], binary, digits, before)
+
+
+def rewrite_outer(
+    codes: Array, x: Array, delta: Array, binary: bool, digits: Array, before: Array
+) -> tuple[Array, Array, Array]:
+    """The twin of codes.rewrite_outer."""
+    change = np.swapaxes(x, 1, 2).astype(np.float64) @ delta.astype(np.float64)
+    return _changed(codes, change, binary, digits, before)
+
+
+def _changed(codes: Array, change: Array, binary: bool, digits: Array, before: Array) -> tuple[Array, Array, Array]:
+    top, held = len(digits) // 2, codes + change
+    after = np.where(held >= 0, 1, -1) if binary else np.clip(np.rint(held), -top, top).astype(int)
     differs = digits[np.broadcast_to(codes, after.shape) + top] != digits[after + top]
     return after, differs + (before if before.size else 0), (codes != after).sum(axis=2)
 

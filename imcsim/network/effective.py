@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
+from imcsim import cells
 from imcsim.calibration import ranges_by_design
 from imcsim.compound import CompoundArray
 from imcsim.converters import adc as adcs
 from imcsim.converters import dac as dacs
 from imcsim.crossbar import Crossbar
-from imcsim.errors import CapabilityError
+from imcsim.errors import CapabilityError, Problem
 from imcsim.floorplan import floorplan
 from imcsim.mapping import largest_code
 from imcsim.rng import child
 from imcsim.solved import solves
 from imcsim.specs.adc import IdealADC
 from imcsim.specs.cells import AnySramCell
+from imcsim.specs.chip import ChipSpec
 from imcsim.specs.dac import IdealDAC
 
 Array = np.ndarray[Any, Any]
@@ -63,30 +66,33 @@ def entered(layer: Crossbar | CompoundArray, x: Array) -> tuple[Array, Array]:
     xbar = layer.slow if isinstance(layer, CompoundArray) else layer
     dac, step = xbar.die.spec.dac, float(xbar.input_step[0])
     inputs = step * dacs.codes_of_members(dac, np.asarray(x, np.float64)[None], xbar.input_step)[0]
-    # what is rounded is off by half a step, and a sign, of which every input is one, by more
-    return inputs, np.abs(x) <= step * (dacs.largest_input(dac) + 0.5)
+    rounded = 1e-9 if isinstance(dac, IdealDAC) else 0.5
+    return inputs, np.abs(x) <= step * (dacs.largest_input(dac) + rounded)
 
 
 def _unhindered(xbar: Crossbar) -> Crossbar:
     """The same cells between converters that convert nothing, on columns without noise and limits."""
     die, spec = xbar.die, xbar.die.spec
-    _refuse_nonlinear(xbar)
+    if found := list(matrix_problems(spec)):
+        raise CapabilityError(found)
     plan = floorplan(dataclasses.replace(spec, dac=IdealDAC(), adc=IdealADC(), transpose=None), die.shape)
     gain = die.adc.gain if xbar.trimmed is None else die.adc.gain / xbar.trimmed[0]
     errors = adcs.no_errors(spec.adc, *gain.shape)
     # the keys of a die are what the noise of a call is drawn from
     silent = die.column.noiseless()._replace(swing=math.inf, low=-math.inf)
-    between = {"adc": dataclasses.replace(errors, gain=gain), "dac": None, "keys": None, "transposed": None}
-    cells = dataclasses.replace(die, plan=plan, column=silent, **between)
+    same = dataclasses.replace(
+        die, plan=plan, column=silent, adc=dataclasses.replace(errors, gain=gain), dac=None, keys=None, transposed=None
+    )
     ones = np.ones(len(xbar.scale))
     ranges = ranges_by_design(plan, len(ones))
-    return dataclasses.replace(xbar, die=cells, input_step=ones, ranges=ranges, trimmed=None, back=None)
+    return dataclasses.replace(xbar, die=same, input_step=ones, ranges=ranges, trimmed=None, back=None)
 
 
-def _refuse_nonlinear(xbar: Crossbar) -> None:
-    remedy = "take finite differences"
-    if solves(xbar.die.spec):
-        raise CapabilityError.of("cell", "of nonlinear or gated cells no matrix tells what a read gives", remedy=remedy)
-    if xbar.die.column.droop > 0 or xbar.die.column.load > 0:
-        allowed = "of a column that droops, or has a load, no matrix tells what a read gives"
-        raise CapabilityError.of("cell", allowed, remedy=f"{remedy}, or leave droop and load out")
+def matrix_problems(spec: ChipSpec) -> Iterable[Problem]:
+    """Why no matrix tells what reads of a chip of this design give, if none does."""
+    column, remedy = cells.column(spec.cell, spec.array), "take finite differences"
+    if solves(spec):
+        yield Problem(("cell",), "no matrix tells what nonlinear or gated cells give", remedy=remedy)
+    if column.droop > 0 or column.load > 0:
+        allowed = "no matrix tells what a column gives that droops, or has a load"
+        yield Problem(("cell",), allowed, remedy=f"{remedy}, or leave droop and load out")

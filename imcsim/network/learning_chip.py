@@ -16,6 +16,7 @@ from imcsim.crossbar import Crossbar
 from imcsim.errors import CapabilityError, Problem, SpecError
 from imcsim.manufacturing import manufacture
 from imcsim.network.activations import ACTIVATIONS
+from imcsim.network.capabilities import lacking
 from imcsim.network.losses import LOSSES
 from imcsim.network.mlp import MLP
 from imcsim.network.on_chip import ChipNetwork, calibrate, manufactured_network
@@ -26,7 +27,6 @@ from imcsim.network.write_path import kept_at_first, resolution, through, writte
 from imcsim.rng import child, draw_key
 from imcsim.specs.chip import ChipSpec
 from imcsim.specs.dac import DAC
-from imcsim.specs.pulsed import PulsedCell
 
 Array = np.ndarray[Any, Any]
 
@@ -62,8 +62,7 @@ class LearningChip:
     @property
     def written(self) -> tuple[Array, ...]:
         """Raises CapabilityError for pulsed devices, the first write of which leaves nobody knowing what they hold."""
-        if isinstance(self.spec.cell, PulsedCell):
-            raise CapabilityError.of("written", "nobody knows what pulses have written")
+        self._refuse("written")
         return tuple(layer.written for layer in self.chip.layers)
 
     @property
@@ -73,8 +72,7 @@ class LearningChip:
     @property
     def write_resolution(self) -> tuple[Array, ...]:
         """The smallest step that the write path of each layer resolves. Raises CapabilityError for pulsed devices."""
-        if isinstance(self.spec.cell, PulsedCell):
-            raise CapabilityError.of("write_resolution", "pulses are no steps of one size", remedy="leave rounding out")
+        self._refuse("write_resolution")
         codes = resolution(self.spec.write, self.spec.array)
         return tuple(codes * layer.scale[0] for layer in self.chip.layers)
 
@@ -103,18 +101,19 @@ class LearningChip:
     @property
     def backward(self) -> Callable[..., Array]:
         """W^T e through the cells, as ChipNetwork.backward. CapabilityError where the design has no transposed read."""
-        if self.spec.transpose is None:
-            remedy = "add [transpose.dac], with signed = true, and [transpose.adc] to the chip"
-            raise CapabilityError.of("transpose", "the design has no transposed read", remedy=remedy)
+        self._refuse("backward")
         return self.chip.backward
 
     @property
     def auxiliary(self) -> Callable[[str, Array, np.random.Generator], FeedbackArray]:
         """A matrix on an array of its own: see `_auxiliary`. Raises CapabilityError where errors have no converters."""
-        if self.spec.feedback is None:
-            remedy = "add [feedback.dac], with signed = true, and [feedback.adc] to the chip"
-            raise CapabilityError.of("feedback", "the design has no converters for arrays of feedback", remedy=remedy)
+        self._refuse("auxiliary")
         return self._auxiliary
+
+    def _refuse(self, name: str) -> None:
+        """Raise CapabilityError where the design lacks what is asked for by this name."""
+        if (problem := lacking(self.spec).get(name)) is not None:
+            raise CapabilityError([problem])
 
     def _auxiliary(self, name: str, matrix: Array, rng: np.random.Generator) -> FeedbackArray:
         """The array `name` of this die, programmed with `matrix` (rows, cols), its ranges those of normal errors."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from imcsim.converters import dac as dacs
 from imcsim.floorplan import Floorplan
 from imcsim.network.protocols import Counts
 from imcsim.specs.adc import IdealADC
@@ -16,8 +15,7 @@ def read_cost(plan: Floorplan, samples: int) -> Counts:
     that is converted, unit columns included, is one conversion in each cycle, or in each sample where cycles add up as
     charge; an ideal ADC converts nothing.
     """
-    tiling, dac = plan.tiling, plan.spec.dac
+    tiling, (cycles, converted) = plan.tiling, plan.cycles_a_read
     parts = samples * tiling.tiles * tiling.groups * plan.layout.slices
-    cycles, converted = len(dacs.cycles(dac).weights), len(dacs.conversion_weights(dac))
     conversions = 0 if isinstance(plan.spec.adc, IdealADC) else parts * converted * plan.converted * tiling.columns
     return Counts(array_reads=parts * tiling.arrays * cycles, conversions=conversions)

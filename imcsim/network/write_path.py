@@ -44,10 +44,14 @@ def through(
         return layer.write(_of(layer, change * scale), child(key, "cells"), now_s=now_s), None
     assert kept is not None
     most = largest_code(array.weight_bits)
-    held = np.clip(layer.codes + kept + change, -most, most)
+    held = change  # all are whole steps of the accumulator, whose sums are exact in any order
+    held += kept
+    held += layer.codes
+    np.clip(held, -most, most, out=held)
     codes = quantise_weights(held, 1.0, array.weight_bits)
     written = layer.write(_of(layer, (codes - layer.codes) * scale), child(key, "cells"), now_s=now_s)
-    return written, held - codes
+    held -= codes
+    return written, held
 
 
 def kept_at_first(path: WritePath, layer: Crossbar | CompoundArray, weights: Array) -> Array | None:
@@ -91,11 +95,17 @@ def written_back(
 
 
 def _rounded(change: Array, unit: float, path: WritePath, rng: np.random.Generator) -> Array:
-    parts = change / unit
+    """A change (1 or members, rows, cols) in whole units, in its place."""
+    if unit != 1.0:
+        change /= unit
     if path.rounding == "stochastic":
-        # floor(c + u), u uniform in [0, 1): the mean is c
-        return np.asarray(np.floor(parts + rng.random(parts.shape)) * unit)
-    return np.asarray(np.rint(parts) * unit)
+        change += rng.random(change.shape)  # floor(c + u), u uniform in [0, 1): the mean is c
+        np.floor(change, out=change)
+    else:
+        np.rint(change, out=change)
+    if unit != 1.0:
+        change *= unit
+    return change
 
 
 def _of(layer: Crossbar, change: Array) -> Array:

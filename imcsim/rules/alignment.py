@@ -47,17 +47,19 @@ def gradient_alignment(
     *,
     draws: int = 16,
     reference: Reference = exact_gradient,
+    state: Any = None,
 ) -> Alignment:
     """Compare `draws` estimates of a rule, begun once and then stepped without any write, with a reference gradient.
 
     The default reference is the exact gradient of the loss at the weights as last written; where the chip's own
-    expected loss is meant, errors and all, `reference.averaged_backprop` or `reference.finite_differences`.
+    expected loss is meant, errors and all, `reference.die_gradient` or `reference.finite_differences`. `state` is that
+    of a rule that began earlier, as one whose random matrices the weights have learnt from; None: it begins here.
     """
     if draws < 2:
         raise SpecError.of("draws", "must be an integer of at least 2", str(draws), "a ratio to noise needs two")
     keys = draw_keys(rng)
     expected = reference(network, batch, children(keys, "reference"))
-    state = rule.init(network, children(keys, "init"))
+    state = rule.init(network, children(keys, "init")) if state is None else state
     sums: list[Array] = [np.zeros(())] * len(expected)
     squares, cosines = list(sums), list(sums)
     for draw in range(draws):

@@ -9,7 +9,7 @@ import numpy as np
 
 from imcsim.network.protocols import Counts
 from imcsim.rng import Generators
-from imcsim.rules.entry import RuleEntry
+from imcsim.rules.entry import RuleEntry, needs_transpose, needs_written
 from imcsim.rules.feedback import Errors, Feedback, feedback_rule, no_scalars
 from imcsim.rules.pruning import PruningSpec
 from imcsim.rules.rule import LearningRule, require
@@ -20,7 +20,7 @@ Array = np.ndarray[Any, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class BackpropSpec(Spec):
-    """Backprop, the deltas of hidden layers pruned where `pruning` is given."""
+    """The deltas of hidden layers are pruned where `pruning` is given."""
 
     pruning: PruningSpec | None = None
 
@@ -68,7 +68,8 @@ ENTRIES = (
         options=BackpropSpec,
         build=hardware_in_the_loop,
         unbiased=True,
-        needs="forward reads; the weights as last written",
+        requires=needs_written,
+        needs="forward reads; the weights as last written, which any chip knows but one of pulsed devices",
         cost="B forward passes, no backward read" + _PRUNED,
         source=_SOURCE,
     ),
@@ -78,7 +79,8 @@ ENTRIES = (
         options=BackpropSpec,
         build=on_chip_backprop,
         unbiased=True,
-        needs="forward reads; transpose reads of every layer but the first",
+        requires=needs_transpose,
+        needs="forward reads; transposed reads of all layers but the first: [transpose.dac], [transpose.adc] of a chip",
         cost="B forward passes, (L - 1) B backward reads" + _PRUNED,
         source=_SOURCE,
     ),

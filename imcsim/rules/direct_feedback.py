@@ -7,18 +7,18 @@ delta_l = (B_l s) f' with a matrix B_l (n_L, n_l) and the source s: the error e 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from imcsim.errors import SpecError
+from imcsim.errors import Problem, SpecError
 from imcsim.network.protocols import Counts
 from imcsim.rng import Generators
 from imcsim.rules.entry import RuleEntry
 from imcsim.rules.feedback import Errors, Feedback, feedback_rule
-from imcsim.rules.matrices import Draw, FixedMatrices, Limit, MatrixSpec, fixed_matrices, uniform
+from imcsim.rules.matrices import Draw, FixedMatrices, Limit, MatrixSpec, fixed_matrices, needs_arrays, uniform
 from imcsim.rules.rule import LearningRule
 from imcsim.specs.fields import limited
 
@@ -27,28 +27,37 @@ Array = np.ndarray[Any, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class DirectSpec(MatrixSpec):
-    """Entries are uniform within +- scale times `limit`, as rules.matrices.uniform_limit says."""
+    """Entries are uniform within +- `scale` times 1 / sqrt(units written) (`limit` "fan_out"), sqrt(6 / (units read +
+    written)) ("glorot") or sqrt(6 / units read) ("kaiming"); `feedback_on` says what reads the matrix.
+    """
 
     limit: Limit = "fan_out"
 
 
 @dataclass(frozen=True, kw_only=True)
 class TargetSpec(MatrixSpec):
-    """As DirectSpec; DRTP's code draws kaiming-uniform."""
+    """As the options of dfa; but DRTP's code draws "kaiming"."""
 
     limit: Limit = "kaiming"
 
 
 @dataclass(frozen=True, kw_only=True)
 class SparseSpec(MatrixSpec):
-    """Every hidden neuron receives the errors of so many outputs, chosen at random; not more than there are classes."""
+    """Every hidden neuron receives the errors of `connections` outputs, chosen at random, not more than there are.
+
+    Entries are uniform within +- `scale` sqrt(sqrt(classes x connections) / hidden units); `feedback_on` says what
+    reads the matrix.
+    """
 
     connections: int = limited(2, low=1, high=100_000)
 
 
 @dataclass(frozen=True, kw_only=True)
 class SingleSpec(MatrixSpec):
-    """Every hidden neuron receives the error of one output, chosen at random."""
+    """Every hidden neuron receives the error of one output, chosen at random.
+
+    Entries are uniform within +- `scale` sqrt(sqrt(classes) / hidden units); `feedback_on` says what reads the matrix.
+    """
 
 
 _DIRECT, _TARGET, _SPARSE, _SINGLE = DirectSpec(), TargetSpec(), SparseSpec(), SingleSpec()
@@ -88,13 +97,8 @@ def _direct(
 
     def init(network: Any, rng: Generators) -> FixedMatrices:
         classes = network.shapes[-1][1]
-        if connections is not None and connections > classes:
-            raise SpecError.of(
-                "connections",
-                f"the network has {classes} outputs, and a hidden neuron can receive the error of each once",
-                given=str(connections),
-                remedy=f"give {classes} or less",
-            )
+        if connections is not None and (found := _beyond(connections, classes)):
+            raise SpecError([found])
         shapes = [(classes, units) for units, _ in network.shapes[1:]]
         return fixed_matrices(network, shapes, draw, spec, rng, rule)
 
@@ -121,12 +125,25 @@ def _sparse(connections: int, spec: MatrixSpec) -> LearningRule:
     return _direct(draw, lambda errors: errors.error, spec, "sparse direct feedback alignment", connections=connections)
 
 
+def _too_many_connections(spec: SparseSpec, classes: int) -> Iterable[Problem]:
+    if found := _beyond(spec.connections, classes):
+        yield found
+
+
+def _beyond(connections: int, classes: int) -> Problem | None:
+    """What is wrong with so many connections a hidden neuron to so many outputs."""
+    if connections <= classes:
+        return None
+    allowed = f"the network has {classes} outputs, and a hidden neuron can receive the error of each once"
+    return Problem(("connections",), allowed, given=str(connections), remedy=f"give {classes} or less")
+
+
 def _negative_target(errors: Errors) -> Array:
     return -np.eye(errors.error.shape[-1])[errors.labels]
 
 
 _ERROR_READS = "; (L - 1) B reads of the feedback matrices, which hold "
-_NEEDS = 'forward reads; with feedback_on = "chip" an auxiliary crossbar for every hidden layer'
+_NEEDS = 'forward reads; with feedback_on = "chip" an array a hidden layer: [feedback.dac], [feedback.adc] of a chip'
 ENTRIES = (
     RuleEntry(
         name="dfa",
@@ -134,6 +151,7 @@ ENTRIES = (
         options=DirectSpec,
         build=direct_feedback_alignment,
         unbiased=False,
+        requires=needs_arrays,
         needs=_NEEDS,
         cost="B forward passes" + _ERROR_READS + "n_L (n_1 + ... + n_(L-1))",
         source="Nokland 2016 (unverified); initial values: his code; learning_rules.md, section 6",
@@ -144,6 +162,7 @@ ENTRIES = (
         options=DirectSpec,
         build=sign_direct_feedback_alignment,
         unbiased=False,
+        requires=needs_arrays,
         needs=_NEEDS,
         cost="B forward passes" + _ERROR_READS + "n_L (n_1 + ... + n_(L-1))",
         source="learning_rules.md, section 6 (sDFA); initial values as dfa",
@@ -154,6 +173,8 @@ ENTRIES = (
         options=SparseSpec,
         build=sparse_direct_feedback_alignment,
         unbiased=False,
+        requires=needs_arrays,
+        unfit=_too_many_connections,
         needs=_NEEDS + "; at least as many classes as connections",
         cost="B forward passes" + _ERROR_READS + "k (n_1 + ... + n_(L-1)) values that are not zero",
         source="Crafton et al. 2019 (unverified); initial values: their code; learning_rules.md, section 6",
@@ -164,6 +185,7 @@ ENTRIES = (
         options=SingleSpec,
         build=single_sparse_direct_feedback_alignment,
         unbiased=False,
+        requires=needs_arrays,
         needs=_NEEDS,
         cost="B forward passes" + _ERROR_READS + "n_1 + ... + n_(L-1) values that are not zero",
         source="Crafton et al. 2019 (unverified); initial values: their code; learning_rules.md, section 6",
@@ -174,6 +196,7 @@ ENTRIES = (
         options=TargetSpec,
         build=direct_random_target_projection,
         unbiased=False,
+        requires=needs_arrays,
         needs=_NEEDS,
         cost="B forward passes" + _ERROR_READS + "n_L (n_1 + ... + n_(L-1)), of which a one-hot target reads one row",
         source="Frenkel et al. 2021 (unverified); initial values: their code; learning_rules.md, section 6",

@@ -11,7 +11,7 @@ from imcsim.network.protocols import Counts
 from imcsim.rng import Generators
 from imcsim.rules.entry import RuleEntry
 from imcsim.rules.feedback import Errors, Feedback, feedback_rule, scalars_above_the_first
-from imcsim.rules.matrices import FixedMatrices, Limit, MatrixSpec, fixed_matrices, uniform
+from imcsim.rules.matrices import FixedMatrices, Limit, MatrixSpec, fixed_matrices, needs_arrays, uniform
 from imcsim.rules.rule import LearningRule
 
 Array = np.ndarray[Any, Any]
@@ -19,7 +19,9 @@ Array = np.ndarray[Any, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class FeedbackAlignmentSpec(MatrixSpec):
-    """Entries are uniform within +- scale times `limit`, as rules.matrices.uniform_limit says."""
+    """Entries are uniform within +- `scale` times 1 / sqrt(units written) (`limit` "fan_out"), sqrt(6 / (units read +
+    written)) ("glorot") or sqrt(6 / units read) ("kaiming"); `feedback_on` says what reads the matrix.
+    """
 
     limit: Limit = "fan_out"
 
@@ -49,7 +51,8 @@ ENTRIES = (
         options=FeedbackAlignmentSpec,
         build=feedback_alignment,
         unbiased=False,
-        needs='forward reads; with feedback_on = "chip" an auxiliary crossbar for every layer but the first',
+        requires=needs_arrays,
+        needs='forward reads; with feedback_on = "chip" L - 1 arrays: [feedback.dac], [feedback.adc] of a chip',
         cost="B forward passes; (L - 1) B reads of the feedback matrices, which hold sum of n_l n_(l-1), l = 2 ... L",
         source="Lillicrap et al. 2016 (unverified); initial values: Nokland's code; learning_rules.md, section 6",
     ),

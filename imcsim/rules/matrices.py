@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -25,6 +25,11 @@ class MatrixSpec(Spec):
 
     scale: float = limited(1.0, low=1e-6, high=1e6)
     feedback_on: Literal["digital", "chip"] = "digital"
+
+
+def needs_arrays(spec: MatrixSpec) -> Collection[str]:
+    """Of a rule with such matrices: arrays of their own, where they are read on the chip."""
+    return ("auxiliary",) if spec.feedback_on == "chip" else ()
 
 
 def uniform_limit(limit: Limit, fan_in: int, fan_out: int) -> float:

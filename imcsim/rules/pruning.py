@@ -20,7 +20,7 @@ Array = np.ndarray[Any, Any]
 class PruningSpec(Spec):
     """How many of the errors are pruned: `rate` of them, were they normal, lie below the threshold.
 
-    Not so many become zero: of normal errors 0.26, 0.38, 0.54 at a rate of 0.5, 0.7, 0.9 (`zero_fraction`). Their
+    Not so many become zero: of normal errors 0.26, 0.38, 0.54 at a rate of 0.5, 0.7, 0.9. Their
     `spread` is the standard deviation, as in the paper of EfficientGrad (eq. 5), or the mean magnitude, as in its code.
     """
 

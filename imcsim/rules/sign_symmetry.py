@@ -15,7 +15,7 @@ import numpy as np
 
 from imcsim.network.protocols import Counts
 from imcsim.rng import Generators, children, draw_keys, drawn
-from imcsim.rules.entry import RuleEntry
+from imcsim.rules.entry import RuleEntry, needs_written
 from imcsim.rules.feedback import Errors, Feedback, feedback_rule, no_scalars, scalars_above_the_first
 from imcsim.rules.matrices import uniform_limit
 from imcsim.rules.pruning import PruningSpec
@@ -27,7 +27,9 @@ Array = np.ndarray[Any, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class UniformSignSpec(Spec):
-    """The magnitude of all weights of a layer: scale sqrt(2 / (fan_in + fan_out)), as BioTorch, or 1 / sqrt(fan_in)."""
+    """All weights of a layer have the magnitude `scale` sqrt(2 / (fan_in + fan_out)) ("glorot", as BioTorch) or
+    `scale` / sqrt(fan_in).
+    """
 
     scale: float = limited(1.0, low=1e-6, high=1e6)
     magnitude: Literal["glorot", "fan_in"] = "glorot"
@@ -35,7 +37,9 @@ class UniformSignSpec(Spec):
 
 @dataclass(frozen=True, kw_only=True)
 class RandomSignSpec(Spec):
-    """Magnitudes uniform from 0 to scale sqrt(6 / (fan_in + fan_out)), as BioTorch, or sqrt(6 / fan_in)."""
+    """Magnitudes are uniform from 0 to `scale` sqrt(6 / (fan_in + fan_out)) (`limit` "glorot", as BioTorch) or `scale`
+    sqrt(6 / fan_in) ("kaiming").
+    """
 
     scale: float = limited(1.0, low=1e-6, high=1e6)
     limit: Literal["glorot", "kaiming"] = "glorot"
@@ -43,7 +47,7 @@ class RandomSignSpec(Spec):
 
 @dataclass(frozen=True, kw_only=True)
 class FixedSignSpec(RandomSignSpec):
-    """As RandomSignSpec, the deltas of hidden layers pruned where `pruning` is given."""
+    """As the options of brsf; the deltas of hidden layers are pruned where `pruning` is given."""
 
     pruning: PruningSpec | None = None
 
@@ -53,7 +57,7 @@ _ALWAYS = PruningSpec()
 
 @dataclass(frozen=True, kw_only=True)
 class EfficientGradSpec(Spec):
-    """As FixedSignSpec; EfficientGrad's code draws kaiming-uniform, and it always prunes."""
+    """As the options of frsf; but EfficientGrad's code draws "kaiming", and it always prunes."""
 
     scale: float = limited(1.0, low=1e-6, high=1e6)
     limit: Literal["glorot", "kaiming"] = "kaiming"
@@ -139,7 +143,7 @@ def _require_signs(network: Any) -> None:
     require(network, "written", "the signs of the weights as last written", "sign-symmetric feedback")
 
 
-_NEEDS = "forward reads; the signs of the weights as last written"
+_NEEDS = "forward reads; the signs of the weights as last written, which any chip knows but one of pulsed devices"
 _HELD = "n_1 n_2 + ... + n_(L-1) n_L"
 ENTRIES = (
     RuleEntry(
@@ -148,6 +152,7 @@ ENTRIES = (
         options=UniformSignSpec,
         build=uniform_sign_symmetric,
         unbiased=False,
+        requires=needs_written,
         needs=_NEEDS,
         cost="B forward passes; no scalar beside the signs",
         source="Liao et al. 2016 (unverified); magnitudes: BioTorch; learning_rules.md, section 6",
@@ -158,6 +163,7 @@ ENTRIES = (
         options=RandomSignSpec,
         build=batch_random_sign_symmetric,
         unbiased=False,
+        requires=needs_written,
         needs=_NEEDS,
         cost=f"B forward passes; {_HELD} random numbers a batch, of which it holds those of one layer at a time",
         source="Liao et al. 2016 (unverified); magnitudes: BioTorch; learning_rules.md, section 6",
@@ -168,6 +174,7 @@ ENTRIES = (
         options=FixedSignSpec,
         build=fixed_random_sign_symmetric,
         unbiased=False,
+        requires=needs_written,
         needs=_NEEDS,
         cost=f"B forward passes; holds {_HELD} magnitudes; pruning draws B (n_1 + ... + n_(L-1)) random numbers",
         source="Liao et al. 2016 (unverified); magnitudes: BioTorch; learning_rules.md, section 6",
@@ -178,6 +185,7 @@ ENTRIES = (
         options=EfficientGradSpec,
         build=efficientgrad,
         unbiased=False,
+        requires=needs_written,
         needs=_NEEDS,
         cost=f"B forward passes; holds {_HELD} magnitudes; draws B (n_1 + ... + n_(L-1)) random numbers",
         source="EfficientGrad, eq. 1 to 5, or its code's threshold; magnitudes: its code; learning_rules.md, section 6",

@@ -76,11 +76,11 @@ def adam(learning_rate: Rate) -> Transform:
     def apply(updates: Updates, state: AdamState, network: Any, rng: Generators) -> tuple[Updates, AdamState]:
         del network, rng
         gradients, factor, steps = _arrays(updates), -rate(state.steps), state.steps + 1
-        mean = tuple(beta_1 * m + (1 - beta_1) * g for m, g in zip(state.mean, gradients, strict=True))
-        square = tuple(beta_2 * s + (1 - beta_2) * g * g for s, g in zip(state.square, gradients, strict=True))
+        mean = tuple(_running(beta_1, m, (1 - beta_1) * g) for m, g in zip(state.mean, gradients, strict=True))
+        square = _running_squares(beta_2, state.square, gradients)
         # both means start at zero: without the correction the first steps would be too short or too long
         first, second = 1 - beta_1**steps, 1 - beta_2**steps
-        moves = tuple(factor * (m / first) / (np.sqrt(s / second) + epsilon) for m, s in zip(mean, square, strict=True))
+        moves = tuple(_normalised(factor * (m / first), s / second, epsilon) for m, s in zip(mean, square, strict=True))
         return _updates(moves), AdamState(steps, mean, square)
 
     return Transform(init, apply)
@@ -104,11 +104,38 @@ def rmsprop(learning_rate: Rate) -> Transform:
     def apply(updates: Updates, state: RMSpropState, network: Any, rng: Generators) -> tuple[Updates, RMSpropState]:
         del network, rng
         gradients, factor = _arrays(updates), -rate(state.steps)
-        square = tuple(rho * s + (1 - rho) * g * g for s, g in zip(state.square, gradients, strict=True))
-        moves = tuple(factor * g / (np.sqrt(s) + epsilon) for g, s in zip(gradients, square, strict=True))
+        square = _running_squares(rho, state.square, gradients)
+        moves = tuple(_normalised(factor * g, 1.0 * s, epsilon) for g, s in zip(gradients, square, strict=True))
         return _updates(moves), RMSpropState(state.steps + 1, square)
 
     return Transform(init, apply)
+
+
+# Whole matrices: what is made on the way is written over, as memory takes longer than arithmetic.
+
+
+def _running(beta: float, before: Any, share: Array) -> Array:
+    """The running mean: beta before + share, in the place of the share."""
+    share += beta * before
+    return share
+
+
+def _running_squares(beta: float, before: Arrays, gradients: Arrays) -> Arrays:
+    """The running means of squares: beta s + (1 - beta) g^2 of each."""
+    squares = []
+    for s, g in zip(before, gradients, strict=True):
+        share = (1 - beta) * g
+        share *= g
+        squares.append(_running(beta, s, share))
+    return tuple(squares)
+
+
+def _normalised(move: Array, square: Array, epsilon: float) -> Array:
+    """The move by the size of gradients: move / (sqrt(square) + epsilon), in their places."""
+    np.sqrt(square, out=square)
+    square += epsilon
+    move /= square
+    return move
 
 
 def clip_values(limit: float) -> Transform:

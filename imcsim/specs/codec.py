@@ -87,7 +87,7 @@ def build(
         if key not in fields:
             problems.append(Problem((*path, key), f'unknown key "{key}"', remedy=did_you_mean(key, fields)))
             continue
-        values[key] = _value(fields[key], value, (*path, key), problems)
+        values[key] = _value(cls, fields[key], value, {**kept, **table}, (*path, key), problems)
     for name, field in fields.items():
         if name not in table and name not in kept and field.required:
             problems.append(Problem((*path, name), f"is missing; {field.describe()}"))
@@ -129,10 +129,13 @@ def overlaid(spec: T, changes: Mapping[str, Any], path: tuple[str, ...], problem
     fields = {field.name: field for field in fields_of(type(spec))}
     kept = {name: getattr(spec, name) for name in fields if name not in changes}
     table = dict(changes)
+    set_aside = {name for key, value in changes.items() for name in spec.overriding(key, value)}
     for key, value in changes.items():
         field = fields.get(key)
         if field is not None and field.specs and isinstance(value, Mapping):
             current = getattr(spec, key)
+            if field.specs == (Spec,) and (current is None or key in set_aside):
+                continue  # a class that other fields tell: it is built with them
             table[key] = component(field, current, value, (*path, key), problems) or current
             if table[key] is None:  # its problems are told
                 del table[key]
@@ -153,6 +156,8 @@ def component(
     if current is None:
         chosen = choose(field, changes, path, problems)
         return build(chosen, changes, path, problems) if chosen is not None else None
+    if field.specs == (Spec,):  # a class that other fields tell, which stay
+        return overlaid(current, changes, path, problems)
     # without a kind it stays what it is, if that has such fields
     stays = changes.keys() <= {inner.name for inner in fields_of(type(current))}
     kind = kind_of(type(current)) if stays else DEFAULT_KINDS.get(field.name, kind_of(type(current)))
@@ -237,12 +242,24 @@ def format_toml(table: Mapping[str, Any], path: tuple[str, ...] = (), *, item: b
     return "\n\n".join(texts) + "\n"
 
 
-def _value(field: Field, value: Any, path: tuple[str, ...], problems: list[Problem]) -> Any:
+def _value(
+    owner: type[Spec],
+    field: Field,
+    value: Any,
+    beside: Mapping[str, Any],
+    path: tuple[str, ...],
+    problems: list[Problem],
+) -> Any:
     if field.specs and not isinstance(value, Spec):
         if not isinstance(value, Mapping):
             problems.append(Problem(path, "must be a table", given=format_value(value)))
             return None
-        cls = choose(field, value, path, problems)
+        try:
+            told = owner.component_class(field.name, beside)
+        except SpecError as error:
+            problems.extend(problem.within(*path[:-1]) for problem in error.problems)
+            return None
+        cls = told or choose(field, value, path, problems)
         return build(cls, value, path, problems) if cls else None
     converted, problem = field.checked(value)
     if problem is not None:

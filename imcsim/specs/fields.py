@@ -9,7 +9,7 @@ import numbers
 import sys
 import types
 import typing
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal, Self
 
 from imcsim.errors import Problem, SpecError, did_you_mean
@@ -58,6 +58,15 @@ class Spec:
         """The other fields that giving `value` to field `name` sets aside, and to what."""
         del name, value
         return {}
+
+    @classmethod
+    def component_class(cls, name: str, beside: Mapping[str, Any]) -> type[Spec] | None:
+        """The class of the component in field `name` where `beside`, the values of other fields, tells it.
+
+        None: its own kind tells. Raises SpecError where what would tell it is wrong, with what is not told elsewhere.
+        """
+        del name, beside
+        return None
 
     def replace(self, path: str, value: Any) -> Self:
         """The spec with the field at the dotted `path` changed and checked: `spec.replace("adc.bits", 5)`."""

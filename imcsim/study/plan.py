@@ -39,16 +39,19 @@ class PlotSpec(Spec):
     """What the study's figure shows.
 
     "accuracy_vs_bits": accuracy over the swept path `x`, a line for each value of the path `series`. "losses": how much
-    lower the accuracy of each value of `x` lies than that of the first, replicate by replicate.
+    lower the accuracy of each value of `x` lies than that of the first, replicate by replicate. "alignment": cosines
+    and signal-to-noise ratios of a study of alignment, a line for each value of `x`, a panel for each path that some
+    cells alone have, as those of a list do.
     """
 
-    kind: Literal["accuracy_vs_bits", "losses"]
+    kind: Literal["accuracy_vs_bits", "losses", "alignment"]
     x: str
     series: str | None = None
 
     def problems(self) -> Iterable[Problem]:
-        if self.kind == "losses" and self.series is not None:
-            yield Problem(("series",), 'has no meaning where kind = "losses"', f'"{self.series}"', "leave it out")
+        if self.kind != "accuracy_vs_bits" and self.series is not None:
+            allowed = f'has no meaning where kind = "{self.kind}"'
+            yield Problem(("series",), allowed, f'"{self.series}"', "leave it out")
 
 
 @dataclass(frozen=True)

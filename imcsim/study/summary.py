@@ -30,7 +30,8 @@ class Row:
     those of the `ok` whose training was stopped early, `diverged` those whose learning diverged, `extrapolated` those
     with a device model beyond the states or times that it was measured for. `tuned` are the values that the cell found
     by itself, by path; None where none of its points did. `values_float` (trainings, 1) are the accuracies of the same
-    weights in float. Of what a study has beside accuracies, `numbers` are means, `series` (trainings, dies, places).
+    weights in float, (trainings, dies) where each die has weights of its own. Of what a study has beside accuracies,
+    `numbers` are means, `series` (trainings, dies, places).
     """
 
     coordinates: Mapping[str, Any]
@@ -48,11 +49,22 @@ class Row:
     numbers: Mapping[str, float] = dataclasses.field(default_factory=dict)
     series: Mapping[str, NDArray[np.float64]] = dataclasses.field(default_factory=dict)
 
+    def curve(self, name: str) -> NDArray[np.float64]:
+        """The mean of a series over trainings and dies, (places,); it ends where the first of them does."""
+        ran = self.series[name].reshape(-1, self.series[name].shape[-1])
+        ran = ran[~np.isnan(ran).all(axis=1)]  # what failed, or is missing
+        return np.asarray(ran.mean(axis=0)) if len(ran) else np.full(ran.shape[1], np.nan)
+
     @property
     def replicates(self) -> tuple[float, ...]:
         """The accuracy of every training on every die, averaged over reads, without gaps."""
         averaged = self.values.mean(axis=2)
         return tuple(averaged[~np.isnan(averaged)].tolist())
+
+    def interval(self, name: str, place: int) -> Interval:
+        """The mean of the series `name` at one of its places, infinities left out as gaps are."""
+        values = self.series[name][:, :, place]
+        return mean_interval(np.where(np.isinf(values), np.nan, values))
 
 
 @dataclass(frozen=True)
@@ -134,6 +146,11 @@ class Summary:
             lost = {id(row): part.losses(x).get(row.coordinates.get(x)) for part in self.slices(x) for row in part.rows}
             for line, row in zip(table, self.rows, strict=True):
                 line |= {f"lost{end}": value for end, value in _ends(lost[id(row)])}
+        if self.plot is not None and self.plot.kind == "alignment":
+            for line, row in zip(table, self.rows, strict=True):
+                for name, layers in self.along.items():
+                    for place, layer in enumerate(layers):
+                        line |= {f"{name}_{layer}{end}": value for end, value in _ends(row.interval(name, place))}
         writer.writerow(table[0])
         writer.writerows([_csv_field(value) for value in line.values()] for line in table)
         return text.getvalue()
@@ -166,6 +183,12 @@ def format_summary(summary: Summary) -> str:
         heads.append("extrapolated")
         for line, row in zip(lines, summary.rows, strict=True):
             line.append("yes" if row.extrapolated else "")
+    if summary.plot is not None and summary.plot.kind == "alignment":
+        heads.append("cosine, a layer")
+        for line, row in zip(lines, summary.rows, strict=True):
+            line.append(
+                "  ".join(f"{row.interval('cosine', k).mean:+.3f}" for k in range(len(summary.along["cosine"])))
+            )
     known = [row.accuracy for row in summary.rows if not math.isnan(row.accuracy.mean)]
     notes = [f"chance: {100 * summary.chance:.2f} %; interval of the mean: {methods(known)}", *interval_notes(known)]
     failed, missing = sum(row.failed for row in summary.rows), sum(row.missing for row in summary.rows)

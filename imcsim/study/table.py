@@ -68,7 +68,7 @@ class StudyTable:
     def _row(self, cell: Mapping[str, NDArray[Any]]) -> Row:
         """The row of one cell of the grid, given its columns (trainings, dies, reads)."""
         on_chip = cell["accuracy"].mean(axis=2)
-        in_float = _mean_of_known(cell["accuracy_float"], (1, 2))[:, np.newaxis]
+        in_float = _of_weights(_mean_of_known(cell["accuracy_float"], (2,)))
         ok, failed, missing, stopped, diverged = (
             int(np.sum(cell["status"] == status)) for status in (OK, FAILED, MISSING, STOPPED, DIVERGED)
         )
@@ -220,6 +220,12 @@ def _of_accuracy(interval: Interval) -> Interval:
     """The interval cut to 0 ... 1, where an accuracy lies."""
     low, high = (float(np.clip(bound, 0.0, 1.0)) for bound in (interval.low, interval.high))
     return dataclasses.replace(interval, low=low, high=high)
+
+
+def _of_weights(in_float: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Accuracies in float (trainings, dies): (trainings, 1) where all dies were programmed with the same weights."""
+    first = np.array([_first_known(row) for row in in_float], dtype=np.float64)[:, np.newaxis]
+    return first if (np.isnan(in_float) | (in_float == first)).all() else in_float
 
 
 def _mean_of_known(values: NDArray[np.float64], axes: tuple[int, ...]) -> NDArray[np.float64]:

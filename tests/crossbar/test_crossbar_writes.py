@@ -13,6 +13,8 @@ from imcsim.rng import child
 from imcsim.specs.adc import UniformADC
 from imcsim.specs.cells import SramCell
 from imcsim.specs.dac import OneShotDAC
+from imcsim.updates import Outer
+from imcsim.wear import MOST_RECENT
 
 
 def small():
@@ -82,3 +84,26 @@ def test_a_crossbar_that_was_written_reads_as_one_that_was_programmed_so(subtrac
     anew = dataclasses.replace(first, codes=second.codes)
     np.testing.assert_array_equal(read(second, x), read(anew, x))
     assert (read(second, x) != read(first, x)).any()
+
+
+def test_every_write_of_a_cell_is_counted_however_many_there_are():
+    xbar, up, writes = small(), np.array([[0.0, 1.0, 0.0, -1.0]]), 2 * MOST_RECENT + 7
+    for number in range(writes):
+        xbar = xbar.write(up if number % 2 == 0 else -up, child(0, "write"))
+    # 0 <-> 1 and 5 <-> 4: the lowest bit of two weights
+    assert xbar.wear.cell_writes[0, :, 0, 0].tolist() == [0, writes, 0, writes]
+    assert (xbar.wear.total, xbar.wear.word_writes) == (2 * writes, 2 * writes)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_factors_write_what_their_product_writes(dtype):
+    xbar, _ = noisy()
+    rng = child(0, "factors")
+    x, delta = (rng.integers(-8, 9, (6, n)) / 8 for n in xbar.die.shape)
+    given = Outer(x.astype(dtype), xbar.scale[0] * delta)
+    np.testing.assert_array_equal(xbar.write(given, rng).codes, np.clip(np.rint(xbar.codes + x.T @ delta), -7, 7))
+
+
+def test_factors_beyond_float32_clip_as_others_do():
+    x, delta = np.array([[1e30], [1e-30]]), np.array([[1e30, -1e30, 1e-30, 0.0]] * 2)
+    assert small().write(Outer(x, delta), child(0, "write")).written.tolist() == [[7, -7, -2, 5]]

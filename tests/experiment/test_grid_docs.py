@@ -21,7 +21,7 @@ GRIDS = re.findall(
 
 def test_every_grid_of_the_page_is_found():
     shown = re.findall(r"^```toml\n[^`]*grid", TEXT, flags=re.MULTILINE)
-    assert len(GRIDS) == len(shown) == 6
+    assert len(GRIDS) == len(shown) == 7
 
 
 @pytest.mark.parametrize(("title", "grid", "count"), GRIDS, ids=[title for title, _, _ in GRIDS])

@@ -724,7 +724,7 @@ def test_a_study_of_ten_milliard_points_is_refused(problems):
             'study.toml: [network] activation = "rellu": must be one',
         ),
         ("epochs = 5", "epochs = 5.0", "study.toml: [training] epochs = 5.0: must be an integer"),
-        ("epochs = 5", 'where = "chip"', 'study.toml: [training] where = "chip": must be one of "digital"'),
+        ("epochs = 5", 'where = "cloud"', 'study.toml: [training] where = "cloud": must be one of "digital", "chip"'),
         ("epochs = 5", "learning_rate = 0", "study.toml: [training] learning_rate = 0.0: must be greater than 0"),
         (
             "epochs = 5",
@@ -740,7 +740,7 @@ def test_a_study_of_ten_milliard_points_is_refused(problems):
         ('"sram8t_65nm"', "5", "study.toml: [chip] device = 5: must be the name of a device model or the path"),
         ('device = "sram8t_65nm"', "", "study.toml: [chip] device: must be the name of a device model or the path"),
         ('"sram8t_65nm"', '"none.toml"', "none.toml: no such file"),
-        ('"sram8t_65nm"', '"sram8t_65nm"\ncolour = 1', 'study.toml: [chip] colour: unknown key "colour"; known: cell'),
+        ('"sram8t_65nm"', '"sram8t_65nm"\nhue = 1', 'study.toml: [chip] hue: unknown key "hue"; known: cell'),
         ("[grid]", "[chip.adcs]\nbits = 4\n[grid]", 'study.toml: [chip] adcs: unknown key "adcs"; did you mean "adc"?'),
         (
             "[grid]",

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 from imcsim.kernels import jit, reference
-from imcsim.kernels.codes import lay, rewrite
+from imcsim.kernels.codes import ROWS as ROWS_OF_A_PRODUCT
+from imcsim.kernels.codes import lay, rewrite, rewrite_outer
 from imcsim.rng import child
 
 TOP, ROWS, COLS = 7, 21, 10
-NEVER = np.zeros((0, 0, 0, 0), np.int32)
+NEVER = np.zeros((0, 0, 0, 0), np.uint8)
 PAIRS = np.stack([np.maximum(np.arange(-TOP, TOP + 1), 0), np.maximum(-np.arange(-TOP, TOP + 1), 0)], axis=1)
 
 
@@ -23,7 +24,7 @@ def written(members=1, *, binary=False, shared=False, before=False):
     scale = rng.uniform(0.1, 0.3, len(codes))
     delta = rng.normal(0, 0.3, (members, ROWS, COLS))
     digits = (PAIRS if not binary else np.array([[0], [0], [1]])).astype(np.uint8)
-    earlier = rng.integers(0, 5, (len(codes), ROWS, COLS, digits.shape[1])).astype(np.int32)
+    earlier = rng.integers(0, 5, (len(codes), ROWS, COLS, digits.shape[1])).astype(np.uint8)
     return codes, scale, delta, binary, digits, earlier if before else NEVER
 
 
@@ -36,6 +37,41 @@ def test_a_write_gives_the_codes_and_counts_of_the_twin(members, binary, shared,
     for got, expected in zip(rewrite(*args), reference.rewrite(*args), strict=True):
         assert got.shape == expected.shape
         np.testing.assert_array_equal(got, expected)
+
+
+def factors(members, rows, cols, dtype, samples=6):
+    """Eighths, whose products and sums float32 holds exactly: a change in codes that no order of sums can tell."""
+    rng = child(0, "factors", members)
+    x, delta = rng.integers(-8, 9, (members, samples, rows)) / 8, rng.integers(-8, 9, (members, samples, cols)) / 8
+    return x.astype(dtype), delta.astype(dtype)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("before", [False, True])
+@pytest.mark.parametrize("binary", [False, True])
+@pytest.mark.parametrize("rows", [5, ROWS_OF_A_PRODUCT, 2 * ROWS_OF_A_PRODUCT + 5])
+@pytest.mark.parametrize("members", [1, 3])
+def test_a_write_of_factors_gives_the_codes_and_counts_of_the_twin(members, rows, binary, before, dtype):
+    codes, _, _, binary, digits, earlier = written(members, binary=binary, before=before)
+    codes = np.resize(codes, (members, rows, COLS))
+    earlier = np.resize(earlier, (members, rows, COLS, digits.shape[1])) if before else earlier
+    args = codes, *factors(members, rows, COLS, dtype), binary, digits, earlier
+    for got, expected in zip(rewrite_outer(*args), reference.rewrite_outer(*args), strict=True):
+        assert got.shape == expected.shape
+        np.testing.assert_array_equal(got, expected)
+    assert (rewrite_outer(*args)[2] > 0).any()
+
+
+def test_a_member_of_an_ensemble_has_the_codes_that_its_factors_give_alone():
+    codes, _, _, _, digits, _ = written(3)
+    rng = child(1, "factors")
+    x, delta = (rng.normal(size=(3, 50, n)).astype(np.float32) for n in (ROWS, COLS))
+    together = rewrite_outer(codes, x, delta, False, digits, NEVER)
+    for member in range(3):
+        one = slice(member, member + 1)
+        alone = rewrite_outer(codes[one], x[one], delta[one], False, digits, NEVER)
+        for whole, part in zip(together, alone, strict=True):
+            np.testing.assert_array_equal(whole[one], part)
 
 
 def test_a_cell_is_written_where_its_digit_changes():
@@ -86,6 +122,10 @@ def test_cells_lie_where_the_twin_has_them(sign, pair, used, groups, parallel, s
 def test_codes_and_cells_do_not_depend_on_the_number_of_threads(on_threads, monkeypatch):
     monkeypatch.setattr(jit, "_SMALL", 0)
     args = written(3, before=True)
-    one, two = (on_threads(n, lambda: rewrite(*args)) for n in (1, 2))
-    for got, expected in zip(one, two, strict=True):
-        np.testing.assert_array_equal(got, expected)
+    rng = child(2, "factors")
+    x, delta = (rng.normal(size=(3, 50, n)).astype(np.float32) for n in (ROWS, COLS))
+    of_factors = args[0], x, delta, *args[3:]
+    for function, operands in ((rewrite, args), (rewrite_outer, of_factors)):
+        one, two = (on_threads(n, lambda f=function, of=operands: f(*of)) for n in (1, 2))
+        for got, expected in zip(one, two, strict=True):
+            np.testing.assert_array_equal(got, expected)

@@ -105,6 +105,15 @@ def test_normals_are_the_quantiles_of_the_words():
         np.testing.assert_allclose(normals(n), 1.00001 * expected, rtol=2e-6, atol=1e-9)
 
 
+def test_normals_are_those_of_their_words_to_the_bit_with_tails_and_without():
+    n = 5000
+    got, drawn = normals(n), words(n)
+    np.testing.assert_array_equal(got, np.array([philox.normal_of(word) for word in drawn], np.float32))
+    far = np.abs(got[: n // 64 * 64]).reshape(-1, 64).max(axis=1) > -ndtri(0.001)
+    assert far.any()
+    assert not far.all()
+
+
 @pytest.mark.parametrize("n", [1, 15, 16, 63, 64, 65, 1003])
 def test_normals_agree_with_their_twin(n):
     key, c = 0xFEDCBA9876543210, (3, 2**32 - 1, 1)

@@ -119,5 +119,5 @@ def test_inputs_enter_in_steps_and_clip():
 
 def test_cells_that_answer_by_no_matrix_have_none():
     droops = ChipSpec(cell=load("sram8t_65nm").cell, array=ArraySpec(weight_bits=4))
-    with pytest.raises(CapabilityError, match="droops, or has a load, no matrix tells"):
+    with pytest.raises(CapabilityError, match="no matrix tells what a column gives that droops"):
         effective_weights(programmed(droops))

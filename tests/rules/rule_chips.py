@@ -31,6 +31,7 @@ def design(bits, adc, mismatch=0.0, read_noise=0.0):
     )
 
 
+LARGE = ((150, 120), (120, 60), (60, 10))  # with enough to do for threads to share it
 EXACT = design(bits=16, adc=IdealADC())
 DESIGNS = {
     "without errors": design(8, UniformADC(bits=8, range="mse")),
@@ -61,11 +62,11 @@ def digest_of_steps(cases):
 
     parts = []
     for spec in DESIGNS.values():
-        network = on_chip(spec)
+        network = on_chip(spec, LARGE)
         for name, options in cases:
             rule = learning_rule(name, options)
             state = rule.init(network, child(0, "init"))
-            updates, _, _ = rule.step(network, state, batch_for(40), child(0, "step"))
+            updates, _, _ = rule.step(network, state, batch_for(300, LARGE[0][0], LARGE[-1][1]), child(0, "step"))
             after = network.write(updates, child(0, "write"))
             parts += [np.asarray(dense(u.weights)) for u in updates] + list(after.written)
     return b"".join(part.tobytes() for part in parts)

@@ -12,8 +12,8 @@ BACKPROP = ("hardware_in_the_loop", "on_chip_backprop")
 class Twin:
     """A perceptron with tanh units and softmax, and the feedback of one rule. Weights are (inputs, outputs)."""
 
-    def __init__(self, rule, weights, rng, feedback=None):
-        self.rule, self.rng = rule, rng
+    def __init__(self, rule, weights, rng, feedback=None, pruning=None):
+        self.rule, self.rng, self.pruning = rule, rng, pruning
         self.W = [w.copy() for w in weights]
         self.b = [np.zeros(w.shape[1]) for w in weights]
         self.B = [None, *(self.drawn(w) for w in weights[1:])] if feedback is None else [None, *feedback]
@@ -78,11 +78,11 @@ class Twin:
             db.insert(0, delta.sum(axis=0) / len(y))
             if layer:
                 delta = self.signal(layer, delta, e, y) * (1 - a[layer] ** 2)
-                if self.rule == "efficientgrad":
-                    delta = self.pruned(delta)
+                if self.pruning is not None:
+                    delta = self.pruned(delta, self.pruning)
         return dW + db
 
-    def pruned(self, delta, P=0.9):
+    def pruned(self, delta, P):
         tau = norm.ppf((1 + P) / 2) * delta.std()
         r = self.rng.uniform(size=delta.shape)
         out = np.where(np.abs(delta) >= r * tau, tau * np.sign(delta), 0.0)

@@ -64,7 +64,7 @@ CHIPS = {
 @pytest.mark.parametrize("name", CHIPS)
 def test_it_is_the_slope_of_the_loss_that_the_chip_reads(name):
     network = chip(**CHIPS[name])
-    expected = slopes(network, 32 if name == "gains of converters" else 1)
+    expected = slopes(network, 4 if name == "gains of converters" else 1)
     # what is left is the curvature between two codes, and of real converters their steps
     assert cosines(gradient(die_gradient(1), network), expected).min() > 0.999
     assert cosines(gradient(averaged_backprop(1), network), expected).min() < 0.98

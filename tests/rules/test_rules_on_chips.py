@@ -203,7 +203,7 @@ def test_a_chip_that_lacks_converters_is_refused_in_init_and_the_remedy_names_th
         with pytest.raises(CapabilityError, match=told):
             rule.init(bare, child(0, "init"))
     elif "feedback_on" in options:
-        told = r'auxiliary crossbars.*; add \[feedback\.dac\].*\[feedback\.adc\] to the chip, or set feedback_on = "digital"'
+        told = r'auxiliary.*; add \[feedback\.dac\].*\[feedback\.adc\] to the chip, or set feedback_on = "digital"'
         with pytest.raises(CapabilityError, match=told):
             rule.init(bare, child(0, "init"))
     else:

@@ -13,6 +13,8 @@ from imcsim.descent import CosineSchedule, InverseTimeSchedule, StepSchedule
 from imcsim.errors import SpecError
 from imcsim.network.mlp import NetworkSpec
 from imcsim.network.noisy import InjectionSpec
+from imcsim.rules.library import RULES
+from imcsim.rules.pruning import PruningSpec
 from imcsim.specs.adc import IdealADC, UniformADC
 from imcsim.specs.array import MOST_ROWS, ArraySpec
 from imcsim.specs.cells import (
@@ -41,7 +43,7 @@ from imcsim.specs.learning import AnalogNeurons, WritePath
 from imcsim.specs.library import device_names, load
 from imcsim.specs.loss_adc import LossADC
 from imcsim.specs.transpose import TransposeRead
-from imcsim.training import TrainingSpec
+from imcsim.training import TrainingSpec, known_options
 
 # ---- strategies: every field of a spec, over all that its type and limits allow
 
@@ -191,8 +193,14 @@ SCHEDULES = st.none() | specs(StepSchedule) | specs(CosineSchedule) | specs(Inve
 
 @st.composite
 def training_specs(draw):
-    made = {"schedule": SCHEDULES, "rounding": st.none()}  # float weights have no resolution to round to
+    made = {"schedule": SCHEDULES, "rule": st.none(), "rule_options": st.none()}
     values = {field.name: draw(made.get(field.name, values_of(field))) for field in fields_of(TrainingSpec)}
+    if values["where"] == "digital":  # float weights have no resolution to round to, and no ranges
+        values |= {"rounding": None, "calibrate_every_epochs": None}
+    values["rule"] = draw(st.sampled_from([*RULES] if values["where"] == "chip" else ["backprop", "hardware_aware"]))
+    options = known_options(values["rule"])
+    pruning = {"pruning": specs(PruningSpec)} if "pruning" in {field.name for field in fields_of(options)} else {}
+    values["rule_options"] = draw(st.none() | specs(options, **pruning))
     values["learning_rate"] = draw(st.floats(0, 10, exclude_min=True))
     values["clip_norm"] = draw(st.none() | st.floats(0, 1e9, exclude_min=True))
     with_momentum = values["optimizer"] == "momentum"

@@ -1,0 +1,117 @@
+"""Which figures a study has, and their files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+
+from imcsim.alignment_figure import alignment, panels
+from imcsim.learning_curves import curves_path, has_curves, learning_curves
+from imcsim.plots import KINDS, STYLE, Draw, accuracy_vs_bits, heat_map, known_rows, losses, save
+from imcsim.study.summary import Summary
+from imcsim.study.table import StudyTable
+from imcsim.x_axis import is_ordered
+
+MOST_FIGURES = 12  # combinations of what is swept beside x and series: who looks at more, looks at none
+
+
+class _Planned(NamedTuple):
+    """A figure: the stem of its files, how it is drawn on its axes, one or several below each other, and of what.
+
+    None draws that of alignment, which has panels of its own.
+    """
+
+    stem: str
+    draw: Draw | None
+    summary: Summary
+
+
+def study_figures(table: StudyTable, folder: Path) -> list[Path]:
+    """Draw the plot that the study asks for, if any, and its learning curves, if it has some, into `folder`.
+
+    Its numbers stand as CSV beside them: the paths written. Where more is swept than a figure shows, each combination
+    of the rest has figures of its own, numbered, up to MOST_FIGURES of them; one without a single result has none.
+    """
+    paths = [folder / _csv(table)]
+    table.write_csv(paths[0])
+    for planned in _figures(table):
+        paths += save(_drawn(planned), folder / planned.stem)
+    return paths
+
+
+def figures_are_current(table: StudyTable, folder: Path, results: Path) -> bool:
+    """Whether everything that study_figures would write is in `folder`, none of it older than the file `results`."""
+    names = [f"{planned.stem}.{kind}" for planned in _figures(table) for kind in KINDS] + [_csv(table)]
+    paths = [folder / name for name in names]
+    return all(path.exists() and path.stat().st_mtime_ns >= results.stat().st_mtime_ns for path in paths)
+
+
+def figures_left_out(table: StudyTable) -> int:
+    """How many combinations of what is swept beside x and series have no figure, as they are too many."""
+    return max(0, len(_slices(table)) - MOST_FIGURES) if table.plot else 0
+
+
+def _csv(table: StudyTable) -> str:
+    return f"{table.plot.kind if table.plot else 'summary'}.csv"
+
+
+def _figures(table: StudyTable) -> Iterator[_Planned]:
+    if table.plot is not None:
+        yield from _asked_for(table)
+    summary = table.summary()
+    if not has_curves(summary):
+        return
+    slices = summary.slices(curves_path(summary))
+    for number, part in enumerate(slices[:MOST_FIGURES], start=1):
+        if has_curves(part):
+            yield _Planned("learning_curves" + _suffix(number, slices), learning_curves, part)
+
+
+def _asked_for(table: StudyTable) -> Iterator[_Planned]:
+    """The figures of the study's [plot]."""
+    assert table.plot is not None
+    x, series = table.plot.x, table.plot.series
+    slices = _slices(table)
+    for number, part in enumerate(slices[:MOST_FIGURES], start=1):
+        if not known_rows(part.rows):
+            continue
+        suffix = _suffix(number, slices)
+        if table.plot.kind == "alignment":
+            yield _Planned(f"alignment{suffix}", None, part)
+            continue
+        if table.plot.kind == "losses":
+            if part.losses(x):
+                yield _Planned(f"losses{suffix}", losses, part)
+            continue
+        yield _Planned(f"accuracy_vs_bits{suffix}", accuracy_vs_bits, part)
+        if series is None or len(part.rows) < len(part.values(x)) * len(part.values(series)):
+            continue  # a map has no gaps
+        if any(not part.are_equal(x, path) and not part.are_equal(series, path) for path in part.linked(x, series)):
+            continue  # and nothing else that changes along its sides
+        if is_ordered(part.values(x)) and is_ordered(part.values(series)):
+            yield _Planned(f"heat_map{suffix}", heat_map, part)
+
+
+def _suffix(number: int, slices: list[Summary]) -> str:
+    return f"_{number}" if len(slices) > 1 else ""
+
+
+def _slices(table: StudyTable) -> list[Summary]:
+    assert table.plot is not None
+    kept, summary = (table.plot.x, table.plot.series), table.summary()
+    shown = panels(summary) if table.plot.kind == "alignment" else []
+    return summary.slices(*(path for path in kept if path is not None), *shown)
+
+
+def _drawn(planned: _Planned) -> Figure:
+    if planned.draw is None:
+        return alignment(planned.summary)
+    rows = len(planned.summary.rows) if planned.draw is losses else 0
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(6.4, max(4.2, 1.6 + 0.36 * rows)), layout="constrained")
+        planned.draw(planned.summary, figure.add_subplot())
+    return figure

@@ -1,0 +1,34 @@
+"""What a chip that learns has of what rules may ask for, told of its design alone: before anything is manufactured."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from imcsim.errors import Problem
+from imcsim.specs.chip import ChipSpec
+from imcsim.specs.pulsed import PulsedCell
+
+# In words, by the name of the attribute of a network.
+WORDS: Mapping[str, str] = {
+    "written": "the weights as last written",
+    "write_resolution": "a smallest step of the write path",
+    "backward": "a transposed read",
+    "auxiliary": "arrays for feedback matrices",
+}
+
+
+def lacking(spec: ChipSpec) -> dict[str, Problem]:
+    """What a LearningChip of this design has not: by the name of its attribute why, and what would give it."""
+    return {problem.path[-1]: problem for problem in _lacking(spec)}
+
+
+def _lacking(spec: ChipSpec) -> Iterator[Problem]:
+    if spec.transpose is None:
+        remedy = "add [transpose.dac], with signed = true, and [transpose.adc] to the chip"
+        yield Problem(("transpose", "backward"), "the design has no transposed read", remedy=remedy)
+    if spec.feedback is None:
+        remedy = "add [feedback.dac], with signed = true, and [feedback.adc] to the chip"
+        yield Problem(("feedback", "auxiliary"), "the design has no converters for arrays of feedback", remedy=remedy)
+    if isinstance(spec.cell, PulsedCell):
+        yield Problem(("cell", "written"), "nobody knows what pulses have written", remedy="read the array by mvm")
+        yield Problem(("cell", "write_resolution"), "pulses are no steps of one size", remedy="leave rounding out")
