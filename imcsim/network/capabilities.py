@@ -14,6 +14,7 @@ WORDS: Mapping[str, str] = {
     "write_resolution": "a smallest step of the write path",
     "backward": "a transposed read",
     "auxiliary": "arrays for feedback matrices",
+    "each_loss": "the loss of each sample",
 }
 
 
@@ -32,3 +33,6 @@ def _lacking(spec: ChipSpec) -> Iterator[Problem]:
     if isinstance(spec.cell, PulsedCell):
         yield Problem(("cell", "written"), "nobody knows what pulses have written", remedy="read the array by mvm")
         yield Problem(("cell", "write_resolution"), "pulses are no steps of one size", remedy="leave rounding out")
+    if spec.loss_adc is not None and not spec.loss_adc.per_sample:
+        remedy = "set loss_adc.per_sample = true"
+        yield Problem(("loss_adc", "each_loss"), "the loss ADC converts the mean of the batch", remedy=remedy)

@@ -61,6 +61,10 @@ class IdealNetwork:
     def biases(self) -> tuple[Array, ...]:
         return self.mlp.biases
 
+    @property
+    def each_loss(self) -> bool:
+        return True
+
     def forward(
         self, x: Array, rng: Generators, *, nodes: tuple[Array | None, ...] | None = None, now_s: float = 0.0
     ) -> Reads:

@@ -76,6 +76,12 @@ class LearningChip:
         codes = resolution(self.spec.write, self.spec.array)
         return tuple(codes * layer.scale[0] for layer in self.chip.layers)
 
+    @property
+    def each_loss(self) -> bool:
+        """True. Raises CapabilityError where the loss ADC converts the mean of the batch."""
+        self._refuse("each_loss")
+        return True
+
     def forward(
         self, x: Array, rng: np.random.Generator, *, nodes: tuple[Array | None, ...] | None = None, now_s: float = 0.0
     ) -> Reads:

@@ -154,6 +154,14 @@ class WrittenWeights(Network, Protocol):
         """What the loss is: a name of LOSSES."""
 
 
+class ReadsEachLoss(Network, Protocol):
+    """A network whose loss ADC converts the loss of each sample, not the mean of the batch."""
+
+    @property
+    def each_loss(self) -> bool:
+        """True."""
+
+
 class Auxiliary(Protocol):
     """A matrix (rows, cols) on a crossbar of its own, beside those of the layers."""
 

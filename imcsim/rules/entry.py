@@ -29,6 +29,12 @@ def needs_transpose(options: Any) -> Collection[str]:
     return ("backward",)
 
 
+def needs_each_loss(options: Any) -> Collection[str]:
+    """Of a rule that perturbs each sample by itself."""
+    del options
+    return ("each_loss",)
+
+
 @dataclass(frozen=True, kw_only=True)
 class RuleEntry:
     """A rule by its name: `build` takes the `options` spec; needs, cost and source are words for a reader.

@@ -19,11 +19,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from imcsim.errors import CapabilityError
 from imcsim.network.protocols import Counts, LayerUpdate, Reads, Updates
 from imcsim.rng import Generators, Keys, children, draw_keys, drawn
-from imcsim.rules.entry import RuleEntry
-from imcsim.rules.rule import Batch, Info, LearningRule
+from imcsim.rules.entry import RuleEntry, needs_each_loss
+from imcsim.rules.rule import Batch, Info, LearningRule, require
 from imcsim.specs.fields import Spec, limited
 from imcsim.updates import Outer, weighted_sum
 
@@ -113,9 +112,7 @@ def iterative_node_perturbation(spec: MeasuredNodeSpec = _MEASURED) -> LearningR
 def _init(network: Any, rng: Generators) -> None:
     """Raises CapabilityError where the loss ADC converts the mean of the batch."""
     del rng
-    if not getattr(network, "reads_each_loss", True):
-        allowed = "perturbs each sample by itself, and the loss ADC converts the mean of the batch"
-        raise CapabilityError.of("rule", f"node perturbation {allowed}", remedy="set loss_adc.per_sample = true")
+    require(network, "each_loss", "the loss of each sample", "node perturbation")
 
 
 def _pass(network: Any, batch: Batch, nodes: Nodes | None, keys: Keys, *stream: str | int) -> tuple[Reads, Array]:
@@ -192,6 +189,7 @@ ENTRIES = (
         summary="node perturbation: known noise on all sums at once",
         options=NodeSpec,
         build=node_perturbation,
+        requires=needs_each_loss,
         unbiased=True,
         needs="forward reads; the loss of each sample",
         cost="(1 + draws) B forward passes; draws B (n_1 + ... + n_L) random numbers",
@@ -202,6 +200,7 @@ ENTRIES = (
         summary="activity-based node perturbation: noise on all sums at once, told by what the sums showed",
         options=MeasuredNodeSpec,
         build=activity_node_perturbation,
+        requires=needs_each_loss,
         unbiased=False,
         needs="forward reads; the loss of each sample",
         cost="(1 + draws) B forward passes, 2 draws B with two noisy ones; draws B (n_1 + ... + n_L) random numbers",
@@ -212,6 +211,7 @@ ENTRIES = (
         summary="iterative node perturbation: noise on the sums of a layer at a time, told by what they showed",
         options=MeasuredNodeSpec,
         build=iterative_node_perturbation,
+        requires=needs_each_loss,
         unbiased=True,
         needs="forward reads; the loss of each sample",
         cost="(1 + L draws) B forward passes, 2 L draws B with two noisy ones; random numbers as anp",
