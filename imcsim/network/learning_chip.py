@@ -187,12 +187,15 @@ class LearningChip:
         """What `calibrated` reads of the chip for so many samples.
 
         Forward, a pass that ends ahead of the last layer's array, whose ranges need its inputs alone; for errors, a
-        whole pass, and those back through the layers above the second, for what arrives there.
+        whole pass, and those back through the layers above the second, for what arrives there. A single layer is not
+        read at all.
         """
         above = len(self.shapes) - 1
+        if not above:
+            return Counts()
         reads = [read_cost(layer.die.plan, samples) for layer in self.chip.layers[:above]]
         asked = reduce(Counts.plus, reads, Counts(forward_passes=samples))
-        if self.spec.transpose is None or not above:
+        if self.spec.transpose is None:
             return asked
         backward = (self.backward_cost(layer, samples) for layer in range(2, len(self.shapes)))
         return reduce(Counts.plus, backward, asked.plus(self.cost(samples)))

@@ -236,7 +236,15 @@ def test_a_compound_array_that_learned_is_kept_to_the_bit():
 
 
 @pytest.mark.parametrize(
-    "state", [{"of": "os:environ", "fields": {}}, {"of": "imcsim.rng:child", "fields": {}}, {"of": "x"}, ["a"]]
+    "state",
+    [
+        {"of": "os:environ", "fields": {}},
+        {"of": "imcsim.rng:child", "fields": {}},
+        {"of": "imcsim.nowhere:Record", "fields": {}},
+        {"of": "imcsimilar.module:Record", "fields": {}},
+        {"of": "x"},
+        ["a"],
+    ],
 )
 def test_a_state_that_names_what_is_no_record_is_refused(state):
     with pytest.raises(DataError):
