@@ -20,6 +20,7 @@ from imcsim.network.capabilities import lacking
 from imcsim.network.losses import LOSSES
 from imcsim.network.mlp import MLP
 from imcsim.network.on_chip import ChipNetwork, calibrate, manufactured_network
+from imcsim.network.passes import layer_by_layer
 from imcsim.network.probing import in_turn
 from imcsim.network.protocols import Counts, Probed, Probes, Reads, Updates
 from imcsim.network.read_cost import read_cost
@@ -79,17 +80,12 @@ class LearningChip:
     def forward(
         self, x: Array, rng: np.random.Generator, *, nodes: tuple[Array | None, ...] | None = None, now_s: float = 0.0
     ) -> Reads:
-        key, chip, last = draw_key(rng), self.chip, len(self.chip.layers) - 1
-        a_in, sums, a_out = [], [], []
-        for layer in range(last + 1):
-            z = chip.sums(layer, x, key, now_s)
-            if nodes is not None and (perturbation := nodes[layer]) is not None:
-                z = z + perturbation
-            a_in.append(x)
-            sums.append(z)
-            x = z if layer == last else chip.outputs(layer, z)
-            a_out.append(x)
-        return Reads(tuple(a_in), tuple(sums), tuple(a_out))
+        key, chip = draw_key(rng), self.chip
+
+        def read(layer: int, a: Array) -> tuple[Array, Array]:
+            return a, chip.sums(layer, a, key, now_s)
+
+        return layer_by_layer(len(chip.layers), x, read, chip.outputs, nodes)
 
     def loss(self, reads: Reads, target: Array, rng: np.random.Generator) -> Array:
         exact = np.asarray(LOSSES[self.loss_name].value(reads.z[-1], target))
