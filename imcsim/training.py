@@ -127,12 +127,19 @@ class Trained:
     stopped: bool
 
 
+class DivergenceError(ArithmeticError):
+    """The loss is no finite number after `epoch`, from 1; `mlp` is the network before it."""
+
+    epoch: int
+    mlp: MLP
+
+
 def train(
     mlp: MLP, data: DataSet, spec: TrainingSpec, rng: np.random.Generator, stop: StopSpec | None = None
 ) -> Trained:
     """`mlp` after `spec.epochs` passes over the training samples, in an order that `rng` draws anew each epoch.
 
-    Fewer where `stop` tells so. Raises ArithmeticError when the loss stops being a finite number.
+    Fewer where `stop` tells so. Raises DivergenceError, an ArithmeticError, when the loss stops being a finite number.
     """
     loss = LOSSES[spec.loss]
     network = IdealNetwork(mlp, spec.loss)
@@ -142,6 +149,7 @@ def train(
     # a diverging network overflows; the check of the loss says so, and says what to do
     with single_threaded_blas(), np.errstate(over="ignore", invalid="ignore"):
         for epoch in range(spec.epochs):
+            before = network.mlp
             for batch in batches(len(data.x_train), spec.batch_size, rng):
                 dW, db = gradients(network.mlp, data.x_train[batch], data.y_train[batch], loss)
                 estimate = tuple(LayerUpdate(Dense(w), b) for w, b in zip(dW, db, strict=True))
@@ -151,10 +159,12 @@ def train(
             z = logits(mlp, data.x_train)
             loss_per_epoch.append(float(loss.value(z, data.y_train).mean()))
             if not math.isfinite(loss_per_epoch[epoch]):
-                raise ArithmeticError(
+                diverged = DivergenceError(
                     f"training diverged: the loss is {loss_per_epoch[epoch]} after epoch {epoch + 1} of {spec.epochs} "
                     f'with optimizer = "{spec.optimizer}", learning_rate = {spec.learning_rate}; lower learning_rate'
                 )
+                diverged.epoch, diverged.mlp = epoch + 1, before
+                raise diverged
             if stop and epoch + 1 == stop.after_epochs and accuracy(z, data.y_train) < stop.accuracy_below:
                 break
         return Trained(

@@ -41,7 +41,7 @@ def alignments(
     assert spec is not None
     trained = _trained(design, training, artifacts)
     mlp = start_of(training_key(design, training), data) if trained is None else mlp_of(trained, design)
-    told = {} if trained is None or not trained["stopped"] else {"stopped": True}
+    told = {} if trained is None else trained.get("outcomes", {"stopped": True} if trained["stopped"] else {})
     for die, read in replicates:
         measured = _measured(design, mlp, training, die, data)
         rng = child(design.seed, "alignment", training, die, read)
