@@ -24,7 +24,7 @@ from imcsim.rules.rule import Batch, LearningRule, Transform, in_order
 from imcsim.rules.transforms import adam, scale_by_learning_rate
 from imcsim.updates import finite
 
-INPUTS, HIDDEN, CLASSES, BATCH, LEARNING_RATE = 784, 256, 10, 64, 0.01
+INPUTS, HIDDEN, CLASSES, BATCH, LEARNING_RATE = 784, 256, 10, 64, 0.1
 TARGET = 5.0  # of T1
 
 _CHIP = {

@@ -29,7 +29,7 @@ from imcsim.specs.chip import ChipSpec
 from imcsim.specs.compound import ChoppedTikiTaka, Compound, MixedPrecision, TikiTakaV2, Transferring
 from imcsim.specs.pulsed import PulsedCell
 from imcsim.updates import Outer, Update
-from imcsim.wear import Counts, Wear
+from imcsim.wear import Wear, WriteCounts
 
 Array = np.ndarray[Any, Any]
 OfSilicon = TypeVar("OfSilicon", bound=Silicon)
@@ -314,7 +314,7 @@ def _noisier(silicon: OfSilicon, gamma: float) -> OfSilicon:
     return dataclasses.replace(silicon, column=column._replace(cell_variance=column.cell_variance * (1 + gamma**2)))
 
 
-def _holding(fast: Crossbar, held: PulsedStates, counts: Counts, now_s: float) -> Crossbar:
+def _holding(fast: Crossbar, held: PulsedStates, counts: WriteCounts, now_s: float) -> Crossbar:
     """The array with other states, after writes of these counts."""
     counts = counts if fast.counts is None else fast.counts.added(counts)
     return dataclasses.replace(fast, held=held, codes=held.codes(fast.die), written_s=now_s, counts=counts)

@@ -31,7 +31,7 @@ from imcsim.transferred import Transferred
 from imcsim.transposed import Transposed
 from imcsim.trimming import fitted_lines
 from imcsim.updates import Outer, Update
-from imcsim.wear import Counts, Wear, no_writes, write_digits
+from imcsim.wear import Wear, WriteCounts, no_writes, write_digits
 
 Array = np.ndarray[Any, Any]
 
@@ -95,7 +95,7 @@ class Crossbar:
     trimmed: Array | None = None
     held: Conductances | PulsedStates | None = None
     gain: Array | None = None
-    counts: Counts | None = None
+    counts: WriteCounts | None = None
     back: Transposed | None = None
     transferred: Transferred | None = None
 

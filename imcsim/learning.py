@@ -63,6 +63,7 @@ class Course:
     written_before: Counts
     asked: Counts
     passes_in_turn: int = 0
+    stored: int = 0
     history: History = field(default_factory=History)
     diverged_at: int | None = None
 
@@ -76,8 +77,10 @@ class Course:
 class Learned:
     """What learning gave: the network of each die, the history, the whole counts, and the accuracy on the test samples.
 
-    `counts.forward_passes` / `passes_in_turn` is how many times faster several dies were. `diverged_at` is the epoch,
-    from 1, in which learning diverged, None where it did not; `stopped` says whether it was given up as hopeless.
+    `stored` is the most scalars that the rule held at once beside the weights, on all dies together (optimizers hold
+    more). `counts.forward_passes` / `passes_in_turn` is how many times faster several dies were. `diverged_at` is the
+    epoch, from 1, in which learning diverged, None where it did not; `stopped` says whether it was given up as
+    hopeless.
     """
 
     networks: tuple[Any, ...]
@@ -85,6 +88,7 @@ class Learned:
     counts: Counts
     accuracy_test: float
     passes_in_turn: int
+    stored: int
     diverged_at: int | None
     stopped: bool
 
@@ -122,6 +126,7 @@ def learn(
         course.counts,
         accuracy_test=share,
         passes_in_turn=course.passes_in_turn,
+        stored=course.stored,
         diverged_at=course.diverged_at,
         stopped=stopped,
     )
@@ -193,7 +198,7 @@ def _estimated(
     course: Course, rule: LearningRule, data: DataSet, rows: Array, place: tuple[int, int]
 ) -> tuple[Course, Updates]:
     """The estimate of a batch: of each die from its part of it, weighted with the samples that it saw."""
-    estimates, shares, states, asked, in_turn = [], [], [], course.asked, 0
+    estimates, shares, states, asked, in_turn, stored = [], [], [], course.asked, 0, 0
     for k, part in enumerate(np.array_split(rows, len(course.networks))):
         if not len(part):  # the last batch of an epoch may be smaller than the number of dies
             states.append(course.states[k])
@@ -206,6 +211,7 @@ def _estimated(
         shares.append(len(part) / len(rows))
         states.append(state)
         asked, in_turn = asked.plus(info.counts), max(in_turn, info.counts.forward_passes)
+        stored += info.stored
     whole = tuple(
         LayerUpdate(
             weighted_sum([one.weights for one in layer], shares),
@@ -214,7 +220,8 @@ def _estimated(
         for layer in zip(*estimates, strict=True)
     )
     passes = course.passes_in_turn + in_turn
-    return dataclasses.replace(course, states=tuple(states), asked=asked, passes_in_turn=passes), whole
+    stored = max(stored, course.stored)
+    return dataclasses.replace(course, states=tuple(states), asked=asked, passes_in_turn=passes, stored=stored), whole
 
 
 def _assessed(course: Course, x: Array, labels: Array, part: str) -> tuple[float, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import Any
 
 import matplotlib as mpl
@@ -10,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from imcsim.plots import COLOURS, MARKERS, STYLE, count_of, legend_beside, small_print, title_of, words_of
+from imcsim.plots import COLOURS, MARKERS, STYLE, count_of, small_print, title_of, words_of
 from imcsim.study.summary import Row, Summary
 from imcsim.x_axis import text
 
@@ -52,12 +53,15 @@ def learning_curves(summary: Summary, ax: Axes) -> Axes:
         shown = shown[np.isfinite(shown)]
         if shown.size and shown.min() > 0 and shown.max() > DECADES * shown.min():
             below.set_yscale("log")
+            below.yaxis.set_major_formatter(lambda value, _: f"{value:g}")  # nothing is set as mathematics
         ax.set(ylabel="accuracy (%)")
         below.set(xlabel="epoch", ylabel="loss")
         below.xaxis.set_major_locator(MaxNLocator(integer=True))
         ax.set_title(title_of(summary), loc="left")
         labels = [text(row.coordinates.get(path, "-"), path) for row in rows]
-        legend_beside(ax, handles, labels, title=words_of(path))
+        wrapped = [textwrap.fill(label, 20) for label in labels]
+        # beside both axes: a legend of one of them would push the other away
+        ax.figure.legend(handles, wrapped, title=words_of(path), loc="outside right upper", alignment="left")
         small_print(
             below,
             "On the training samples, as the network reads them while it learns.",

@@ -181,7 +181,8 @@ def losses(summary: Summary, ax: Axes) -> Axes:
         ax.grid(visible=False, axis="y")
         reference = next(row for row in summary.rows if row.coordinates[x] == first)
         level = f'"{text(first, x)}": {100 * reference.accuracy.mean:.1f} %'
-        level = "; ".join(part for part in (level, _float_in_words(summary.rows)) if part) + "."
+        in_float = _float_in_words(summary.rows) if len(_float_levels(summary.rows)) == 1 else ""
+        level = "; ".join(part for part in (level, in_float) if part) + "."
         methods = _methods(list(lost.values()))
         pairs = f"Differences of the same training on the same die: mean, 95 % interval ({methods})"
         small_print(ax, level, f"{pairs}; {count_of(summary.rows)}.", width=70)

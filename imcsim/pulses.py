@@ -19,7 +19,7 @@ from imcsim.places import place_normals
 from imcsim.silicon import Silicon
 from imcsim.specs.pulsed import PulsedCell
 from imcsim.updates import Outer
-from imcsim.wear import Counts, code_changes
+from imcsim.wear import WriteCounts, code_changes
 
 Array = np.ndarray[Any, Any]
 
@@ -57,7 +57,7 @@ class PulsedStates:
         asked = self.states - self.reference if self.asked is None else self.asked
         return dataclasses.replace(PulsedStates.program(silicon, asked, self.key), asked=self.asked)
 
-    def write(self, silicon: Silicon, update: Array | Outer, unit: Array, key: int) -> tuple[PulsedStates, Counts]:
+    def write(self, silicon: Silicon, update: Array | Outer, unit: Array, key: int) -> tuple[PulsedStates, WriteCounts]:
         """Add a checked update (1 or members, ...); `unit` (1 or members,) is the weight that a unit of the state is.
 
         Factors go as stochastic pulse trains, whose rows and columns run through all arrays; a matrix as the nearest
@@ -78,11 +78,11 @@ class PulsedStates:
             clipped = np.broadcast_to((np.abs(asked) > most).sum(axis=(1, 2), dtype=np.int64), len(keys))
         after = self._after(silicon, written, key)
         words = code_changes(self.codes(silicon), after.codes(silicon))
-        return after, Counts(written.pulses, words, lines, clipped)
+        return after, WriteCounts(written.pulses, words, lines, clipped)
 
     def write_in_turns(
         self, silicon: Silicon, factors: Outer, unit: Array, until: Array, keys: tuple[int, int]
-    ) -> tuple[PulsedStates, PulsedStates, Counts]:
+    ) -> tuple[PulsedStates, PulsedStates, WriteCounts]:
         """Add checked factors, as `write` does: what each row held after its first `until` (rows,) samples, and all.
 
         `keys` are those of what comes before and of what comes after.
@@ -99,9 +99,9 @@ class PulsedStates:
             pulses += written.pulses
             words += code_changes(held[-2].codes(silicon), held[-1].codes(silicon))
         lines = drawn.row_pulses * tiling.arrays + drawn.column_pulses * tiling.tiles
-        return held[1], held[2], Counts(pulses, words, lines, drawn.clipped)
+        return held[1], held[2], WriteCounts(pulses, words, lines, drawn.clipped)
 
-    def zeroed(self, silicon: Silicon, pairs: int | None, key: int) -> tuple[PulsedStates, Counts]:
+    def zeroed(self, silicon: Silicon, pairs: int | None, key: int) -> tuple[PulsedStates, WriteCounts]:
         """Every device at its symmetric point, and the reference devices made equal to it: all weights are zero.
 
         So many pairs of pulses, up and down in turn, lead there; None: the points as they are, seen without write noise
@@ -112,11 +112,11 @@ class PulsedStates:
         nothing = np.zeros(len(points), np.int64)
         if pairs is None:
             after = PulsedStates(points, points, points, None, key)
-            return after, Counts(np.zeros(points.shape, np.int64), nothing, nothing, nothing)
+            return after, WriteCounts(np.zeros(points.shape, np.int64), nothing, nothing, nothing)
         written = pulsed.alternate(devices, self.states, pairs, np.array(silicon.write_keys(key), np.uint64))
         after = self._after(silicon, written, key)
         after = dataclasses.replace(after, reference=after.seen)
-        return after, Counts(written.pulses, nothing, written.row_pulses + written.column_pulses, nothing)
+        return after, WriteCounts(written.pulses, nothing, written.row_pulses + written.column_pulses, nothing)
 
     def with_added(self, other: PulsedStates, share: float) -> PulsedStates:
         """What devices would hold, and show, where those of another array of the same design add `share` of theirs."""

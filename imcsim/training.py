@@ -17,9 +17,9 @@ from imcsim.kernels.blas import single_threaded_blas
 from imcsim.network.ideal import IdealNetwork
 from imcsim.network.losses import LOSSES
 from imcsim.network.mlp import MLP, gradients, logits
-from imcsim.network.noisy import InjectionSpec
 from imcsim.network.protocols import LayerUpdate
-from imcsim.rules.library import RULES
+from imcsim.rules.in_float import NoOptions
+from imcsim.rules.library import IN_FLOAT, RULES
 from imcsim.rules.rule import in_order
 from imcsim.specs.codec import format_value
 from imcsim.specs.fields import Spec, limited
@@ -27,14 +27,6 @@ from imcsim.updates import Dense
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-
-
-@dataclass(frozen=True, kw_only=True)
-class NoOptions(Spec):
-    """Of a rule that has none."""
-
-
-_IN_FLOAT: Mapping[str, type[Spec]] = {"backprop": NoOptions, "hardware_aware": InjectionSpec}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +45,7 @@ class TrainingSpec(DescentSpec):
 
     def __post_init__(self) -> None:
         if self.rule_options is None and isinstance(self.rule, str):
-            known = self.rule in _IN_FLOAT or self.rule in RULES
+            known = self.rule in IN_FLOAT or self.rule in RULES
             object.__setattr__(self, "rule_options", known_options(self.rule)() if known else None)
         if isinstance(self.rule_options, NoOptions):
             object.__setattr__(self, "rule_options", None)
@@ -66,7 +58,7 @@ class TrainingSpec(DescentSpec):
             return None
         if not isinstance(rule, str):
             raise SpecError([])  # which is told of the rule
-        if rule not in _IN_FLOAT and rule not in RULES:
+        if rule not in IN_FLOAT and rule not in RULES:
             raise SpecError([_unknown_rule(rule)])
         return known_options(rule)
 
@@ -80,8 +72,8 @@ class TrainingSpec(DescentSpec):
 
     def problems(self) -> Iterable[Problem]:
         yield from super().problems()
-        known = RULES if self.where == "chip" else _IN_FLOAT
-        if self.rule not in {*RULES, *_IN_FLOAT}:
+        known = RULES if self.where == "chip" else IN_FLOAT
+        if self.rule not in {*RULES, *IN_FLOAT}:
             yield _unknown_rule(self.rule)
         elif self.rule not in known:
             backprops = "hardware_in_the_loop, on_chip_backprop and other rules of `imcsim rules`"
@@ -100,16 +92,16 @@ class TrainingSpec(DescentSpec):
 
 def known_options(rule: str) -> type[Spec]:
     """The class of the options of a rule, in float or on a chip."""
-    return _IN_FLOAT.get(rule) or RULES[rule].options
+    return (RULES | IN_FLOAT)[rule].options
 
 
 def option_classes() -> list[type[Spec]]:
     """The different classes of options of all rules."""
-    return list(dict.fromkeys([*_IN_FLOAT.values(), *(entry.options for entry in RULES.values())]))
+    return list(dict.fromkeys(entry.options for entry in (*IN_FLOAT.values(), *RULES.values())))
 
 
 def _unknown_rule(rule: str) -> Problem:
-    remedy = did_you_mean(rule, [*_IN_FLOAT, *RULES])
+    remedy = did_you_mean(rule, [*IN_FLOAT, *RULES])
     return Problem(("rule",), "must be the name of a learning rule", f'"{rule}"', remedy)
 
 
@@ -135,12 +127,19 @@ class Trained:
     stopped: bool
 
 
+class DivergenceError(ArithmeticError):
+    """The loss is no finite number after `epoch`, from 1; `mlp` is the network before it."""
+
+    epoch: int
+    mlp: MLP
+
+
 def train(
     mlp: MLP, data: DataSet, spec: TrainingSpec, rng: np.random.Generator, stop: StopSpec | None = None
 ) -> Trained:
     """`mlp` after `spec.epochs` passes over the training samples, in an order that `rng` draws anew each epoch.
 
-    Fewer where `stop` tells so. Raises ArithmeticError when the loss stops being a finite number.
+    Fewer where `stop` tells so. Raises DivergenceError, an ArithmeticError, when the loss stops being a finite number.
     """
     loss = LOSSES[spec.loss]
     network = IdealNetwork(mlp, spec.loss)
@@ -150,6 +149,7 @@ def train(
     # a diverging network overflows; the check of the loss says so, and says what to do
     with single_threaded_blas(), np.errstate(over="ignore", invalid="ignore"):
         for epoch in range(spec.epochs):
+            before = network.mlp
             for batch in batches(len(data.x_train), spec.batch_size, rng):
                 dW, db = gradients(network.mlp, data.x_train[batch], data.y_train[batch], loss)
                 estimate = tuple(LayerUpdate(Dense(w), b) for w, b in zip(dW, db, strict=True))
@@ -159,10 +159,12 @@ def train(
             z = logits(mlp, data.x_train)
             loss_per_epoch.append(float(loss.value(z, data.y_train).mean()))
             if not math.isfinite(loss_per_epoch[epoch]):
-                raise ArithmeticError(
+                diverged = DivergenceError(
                     f"training diverged: the loss is {loss_per_epoch[epoch]} after epoch {epoch + 1} of {spec.epochs} "
                     f'with optimizer = "{spec.optimizer}", learning_rate = {spec.learning_rate}; lower learning_rate'
                 )
+                diverged.epoch, diverged.mlp = epoch + 1, before
+                raise diverged
             if stop and epoch + 1 == stop.after_epochs and accuracy(z, data.y_train) < stop.accuracy_below:
                 break
         return Trained(

@@ -48,7 +48,7 @@ class Wear(NamedTuple):
         return int(self.cell_writes.max())
 
 
-class Counts(NamedTuple):
+class WriteCounts(NamedTuple):
     """What Wear is made of, integers (1 or members, ...): of pulses, or of writes.
 
     Every write copies counts of cells: of the last `writes` they stand apart in `recent`, a byte each, beside `cells`.
@@ -68,9 +68,9 @@ class Counts(NamedTuple):
             return self.cells
         return np.asarray(self.cells + self.recent.reshape(*self.recent.shape[:3], *self.cells.shape[3:]))
 
-    def added(self, more: Counts) -> Counts:
+    def added(self, more: WriteCounts) -> WriteCounts:
         """The counts of both, of pulses."""
-        return Counts(
+        return WriteCounts(
             self.cells + more.cells, self.words + more.words, self.lines + more.lines, self.clipped + more.clipped
         )
 
@@ -89,16 +89,16 @@ class Counts(NamedTuple):
         return Wear(np.broadcast_to(cells, (members, *cells.shape[1:])), each[0], each[1], each[2], energy_J)
 
 
-def no_writes(array: ArraySpec, codes: Array, *, pulsed: bool) -> Counts:
+def no_writes(array: ArraySpec, codes: Array, *, pulsed: bool) -> WriteCounts:
     """The counts of cells that hold codes (1 or members, rows, cols) and were never written again."""
     a_weight = () if pulsed else cell_digits(codes[:1, :1, :1], array).shape[2:4]
     nothing = np.zeros(len(codes), np.int64)
-    return Counts(np.zeros((*codes.shape, *a_weight), np.int32), nothing, nothing, nothing)
+    return WriteCounts(np.zeros((*codes.shape, *a_weight), np.int32), nothing, nothing, nothing)
 
 
 def write_digits(
-    plan: Floorplan, codes: Array, scale: Array, update: Array | Outer, before: Counts | None
-) -> tuple[Array, Counts]:
+    plan: Floorplan, codes: Array, scale: Array, update: Array | Outer, before: WriteCounts | None
+) -> tuple[Array, WriteCounts]:
     """Add an update to weights of codes (1 or members, rows, cols) in steps of scale: codes, and counts of all writes.
 
     A write rounds to the nearest code, clips at the largest, and writes the cells whose digit changes.
@@ -106,7 +106,7 @@ def write_digits(
     digits, binary = plan.digits_of_codes, plan.spec.array.weight_bits == 1
     if before is None:
         nothing = np.zeros(1, np.int64)
-        before = Counts(np.zeros((1, 1, 1, *digits.shape[1:]), np.int32), nothing, nothing, nothing)
+        before = WriteCounts(np.zeros((1, 1, 1, *digits.shape[1:]), np.int32), nothing, nothing, nothing)
     elif before.writes == MOST_RECENT:
         before = before._replace(cells=before.of_cells, recent=NONE, writes=0)
     of_cells = digits.reshape(len(digits), -1), before.recent

@@ -60,7 +60,8 @@ def test_the_plain_step_is_one_of_gradient_descent():
 def test_a_step_on_the_chip_goes_down_as_learning_does():
     step = learning.step("T1")
     first, second = step(), step()
-    assert second.counts().word_writes >= first.counts().word_writes
+    for before, after in zip(first.written, second.written, strict=True):
+        assert (before != after).mean() > 0.01  # what is timed is a write that writes
     assert (second.biases[1] != first.biases[1]).any()
 
 

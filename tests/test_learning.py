@@ -61,6 +61,11 @@ def test_learning_walks_through_every_shuffled_batch_of_every_epoch():
     np.testing.assert_allclose(parameters(learned.network), parameters(IdealNetwork(mlp, "cross_entropy")), rtol=1e-10)
 
 
+def test_what_the_rule_held_at_most_is_what_the_largest_batch_asked_for():
+    learned = iris(epochs=1, batch_size=50, optimizer="sgd", learning_rate=0.5)
+    assert learned.stored == 50 * sum(inputs + outputs for inputs, outputs in learned.network.shapes)
+
+
 def test_on_the_ideal_chip_two_ways_back_are_one():
     there, through = iris(rule=BACKPROP), iris(rule=on_chip_backprop())
     np.testing.assert_allclose(parameters(there.network), parameters(through.network), rtol=1e-10)

@@ -57,7 +57,7 @@ def test_each_variant_has_the_mean_over_trainings_and_dies(axes):
         np.testing.assert_allclose(line.get_xdata(), EPOCHS)
         np.testing.assert_allclose(line.get_ydata(), falling(scale).mean(axis=(0, 1)))
     np.testing.assert_allclose(means(above)[0].get_ydata(), 100 * (1 - falling().mean(axis=(0, 1)) / 2))
-    assert [text.get_text() for text in above.get_legend().get_texts()] == ["dfa", "usf"]
+    assert [text.get_text() for text in above.figure.legends[0].get_texts()] == ["dfa", "usf"]
     assert len(below.lines) == 2 * (1 + 4)
 
 

@@ -15,12 +15,14 @@ if TYPE_CHECKING:
 
 
 def rules(options: argparse.Namespace) -> int:
-    from imcsim.rules.library import RULES, rule_entry
+    from imcsim.rules.library import IN_FLOAT, RULES, rule_entry
 
     if options.name is None:
-        summaries = {name: entry.summary for name, entry in RULES.items()}
+        summaries = {name: entry.summary for name, entry in (RULES | IN_FLOAT).items()}
         width = max(map(len, summaries))
-        lines = [f"{name:{width}}  {summary}" for name, summary in summaries.items()]
+        lines = [f"{name:{width}}  {summaries[name]}" for name in RULES]
+        lines += ["", 'in float, with where = "digital", then programmed:']
+        lines += [f"{name:{width}}  {summaries[name]}" for name in IN_FLOAT]
         lines += ["", "imcsim rules NAME: what a rule needs of the chip, its cost, its source, its options"]
         print(json.dumps(summaries, indent=1) if options.json else "\n".join(lines))
         return DONE
@@ -53,7 +55,7 @@ def _described(entry: RuleEntry) -> str:
     lines = [f"{entry.name}: {entry.summary}"]
     lines += [_wrapped(words, f"  {name:10}") for name, words in told.items()]
     lines += ["", "In a study's file, each option at its default:", ""]
-    lines += ["[training]", 'where = "chip"', f'rule = "{entry.name}"', "", "[training.rule_options]"]
+    lines += ["[training]", f'where = "{entry.where}"', f'rule = "{entry.name}"', "", "[training.rule_options]"]
     return "\n".join([*lines, *_as_toml(entry.options)])
 
 
@@ -75,7 +77,7 @@ def _as_toml(cls: type[Spec]) -> list[str]:
     for path, value, allowed in _options(cls):
         line = f"# {path} is left out" if value is None else f"{path} = {format_value(value)}"
         told.append((line, allowed.removeprefix("must be ")))
-    width = max(len(line) for line, _ in told)
+    width = max((len(line) for line, _ in told), default=0)
     return [f"{line:{width}}  # {allowed}" for line, allowed in told]
 
 

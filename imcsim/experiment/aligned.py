@@ -41,7 +41,7 @@ def alignments(
     assert spec is not None
     trained = _trained(design, training, artifacts)
     mlp = start_of(training_key(design, training), data) if trained is None else mlp_of(trained, design)
-    told = {} if trained is None or not trained["stopped"] else {"stopped": True}
+    told = {} if trained is None else trained.get("outcomes", {"stopped": True} if trained["stopped"] else {})
     for die, read in replicates:
         measured = _measured(design, mlp, training, die, data)
         rng = child(design.seed, "alignment", training, die, read)
@@ -119,7 +119,7 @@ class _Measured(NamedTuple):
 
 
 _KEPT: dict[str, _Measured] = {}  # the last dies: the next cell may differ in the rule alone
-_MOST_KEPT = 256
+_MOST_WEIGHTS = 4_000_000  # of all of them, each with its cells and what was made of them: some 100 MB
 
 
 def _measured(design: Design, mlp: MLP, training: int, die: int, data: DataSet) -> _Measured:
@@ -130,7 +130,7 @@ def _measured(design: Design, mlp: MLP, training: int, die: int, data: DataSet) 
     of = {"loss": design.training.loss, "samples": spec.samples, "passes": spec.passes, "training": training}
     name = digest({"design": config, "weights": weights, **of, "die": die})
     if name not in _KEPT:
-        if len(_KEPT) >= _MOST_KEPT:
+        if (len(_KEPT) + 1) * sum(one.size for one in mlp.weights) > _MOST_WEIGHTS:
             _KEPT.clear()
         streams = {what: child(seed, what, training, die) for what in ("program", "calibrate", "reference", "accuracy")}
         key = draw_key(child(seed, "die", die))

@@ -32,6 +32,7 @@ def learning_quantities(epochs: int) -> tuple[Quantity, ...]:
         Quantity(ACCURACY, "accuracy on the training samples after the epoch", along=along),
         *(Quantity(f"epoch_{name}", f"{_WORDS[name]}, up to the end of the epoch", along=along) for name in _COUNTS),
         *(Quantity(name, f"{_WORDS[name]}, of all learning") for name in _COUNTS),
+        Quantity("stored", "scalars that the rule held at once beside the weights"),
         Quantity("diverged_at", "epoch in which learning diverged"),
     )
 
@@ -43,6 +44,7 @@ def outcomes(learned: Learned, *, on_chip: bool) -> dict[str, Any]:
         for name in _COUNTS:
             found[f"epoch_{name}"] = np.array([getattr(so_far, name) for so_far in learned.history.counts], np.float64)
             found[name] = getattr(learned.counts, name)
+        found["stored"] = learned.stored
     if learned.diverged_at is not None:
         found["diverged_at"] = learned.diverged_at
     if learned.stopped:

@@ -70,7 +70,10 @@ def _names(cls: Any) -> list[str]:
 def _class(name: str) -> Any:
     """The class "module:Name" of imcsim; DataError where it is none that holds data alone."""
     module, _, inner = name.partition(":")
-    found = getattr(importlib.import_module(module), inner, None) if module.startswith("imcsim.") else None
+    try:
+        found = getattr(importlib.import_module(module), inner, None) if module.startswith("imcsim.") else None
+    except ModuleNotFoundError:
+        found = None
     if not isinstance(found, type) or not _is_record(found):
         raise DataError.of((), "names no record of imcsim", given=f'"{name}"')
     return found

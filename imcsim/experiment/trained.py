@@ -19,7 +19,7 @@ from imcsim.rng import child
 from imcsim.rules.hardware_aware import hardware_aware
 from imcsim.specs.codec import to_table
 from imcsim.study.work import Key
-from imcsim.training import StopSpec, TrainingSpec, accuracy, train
+from imcsim.training import DivergenceError, StopSpec, TrainingSpec, accuracy, train
 
 CALIBRATION_SAMPLES = 256  # of the training part: enough for the ranges of a layer, little beside the test set
 
@@ -56,15 +56,14 @@ def make_training(key: Key) -> Mapping[str, Any]:
 
 def make_tuning_training(key: Key) -> Mapping[str, Any]:
     """The weights of `tuning_key`; of a training that diverged, what it said of that."""
-    try:
-        trained = _trained(key, datasets.load(key["dataset"]).for_tuning, "tune")
-    except ArithmeticError as error:
-        return {"diverged": str(error)}  # the worst of candidates, but a result
-    return said if (said := divergence(trained.get("outcomes", {}))) else trained
+    trained = _trained(key, datasets.load(key["dataset"]).for_tuning, "tune")
+    if "said" in trained:
+        return {"diverged": trained["said"]}
+    return divergence(trained.get("outcomes", {})) or trained
 
 
 def divergence(outcomes: Mapping[str, Any]) -> Mapping[str, str]:
-    """In words where learning by a rule diverged; empty where it did not."""
+    """In words where learning diverged; empty where it did not."""
     epoch = outcomes.get("diverged_at")
     return {} if epoch is None else {"diverged": f"learning diverged in epoch {epoch}; lower learning_rate"}
 
@@ -80,7 +79,11 @@ def _trained(key: Key, data: DataSet, *streams: str) -> Mapping[str, Any]:
         mlp: MLP = learned.network.mlp
         of_test = accuracy(logits(mlp, data.x_test), data.y_test)
         return {**parameters(mlp), "accuracy": of_test, "outcomes": outcomes(learned, on_chip=False)}
-    trained = train(start, data, recipe, order, stop)
+    try:
+        trained = train(start, data, recipe, order, stop)
+    except DivergenceError as told:
+        of_test = accuracy(logits(told.mlp, data.x_test), data.y_test)
+        return {**parameters(told.mlp), "accuracy": of_test, "outcomes": {"diverged_at": told.epoch}, "said": str(told)}
     return {
         **parameters(trained.mlp),
         "accuracy": trained.accuracy_test,

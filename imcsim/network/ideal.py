@@ -11,6 +11,7 @@ import numpy as np
 from imcsim.network.activations import ACTIVATIONS
 from imcsim.network.losses import LOSSES
 from imcsim.network.mlp import MLP
+from imcsim.network.passes import layer_by_layer
 from imcsim.network.probing import in_turn, together
 from imcsim.network.protocols import Counts, NodeProbes, Probed, Probes, Reads, Updates
 from imcsim.rng import Generators
@@ -69,17 +70,14 @@ class IdealNetwork:
         self, x: Array, rng: Generators, *, nodes: tuple[Array | None, ...] | None = None, now_s: float = 0.0
     ) -> Reads:
         del rng, now_s  # nothing is drawn, and nothing drifts
-        function, last = ACTIVATIONS[self.activation].function, len(self.mlp.weights) - 1
-        a_in, sums, a_out = [], [], []
-        for layer, (weights, biases) in enumerate(zip(self.mlp.weights, self.mlp.biases, strict=True)):
-            z = x @ weights + biases[..., np.newaxis, :]
-            if nodes is not None and (perturbation := nodes[layer]) is not None:
-                z = z + perturbation
-            a_in.append(x)
-            sums.append(z)
-            x = z if layer == last else function(z)
-            a_out.append(x)
-        return Reads(tuple(a_in), tuple(sums), tuple(a_out))
+        return layer_by_layer(len(self.shapes), x, lambda layer, a: (a, self._sums(layer, a)), self._outputs, nodes)
+
+    def _sums(self, layer: int, x: Array) -> Array:
+        return np.asarray(x @ self.mlp.weights[layer] + self.mlp.biases[layer][..., np.newaxis, :])
+
+    def _outputs(self, layer: int, z: Array) -> Array:
+        del layer
+        return np.asarray(ACTIVATIONS[self.activation].function(z))
 
     def loss(self, reads: Reads, target: Array, rng: Generators) -> Array:
         del rng

@@ -20,6 +20,7 @@ from imcsim.network.capabilities import lacking
 from imcsim.network.losses import LOSSES
 from imcsim.network.mlp import MLP
 from imcsim.network.on_chip import ChipNetwork, calibrate, manufactured_network
+from imcsim.network.passes import layer_by_layer
 from imcsim.network.probing import in_turn
 from imcsim.network.protocols import Counts, Probed, Probes, Reads, Updates
 from imcsim.network.read_cost import read_cost
@@ -85,17 +86,12 @@ class LearningChip:
     def forward(
         self, x: Array, rng: np.random.Generator, *, nodes: tuple[Array | None, ...] | None = None, now_s: float = 0.0
     ) -> Reads:
-        key, chip, last = draw_key(rng), self.chip, len(self.chip.layers) - 1
-        a_in, sums, a_out = [], [], []
-        for layer in range(last + 1):
-            z = chip.sums(layer, x, key, now_s)
-            if nodes is not None and (perturbation := nodes[layer]) is not None:
-                z = z + perturbation
-            a_in.append(x)
-            sums.append(z)
-            x = z if layer == last else chip.outputs(layer, z)
-            a_out.append(x)
-        return Reads(tuple(a_in), tuple(sums), tuple(a_out))
+        key, chip = draw_key(rng), self.chip
+
+        def read(layer: int, a: Array) -> tuple[Array, Array]:
+            return a, chip.sums(layer, a, key, now_s)
+
+        return layer_by_layer(len(chip.layers), x, read, chip.outputs, nodes)
 
     def loss(self, reads: Reads, target: Array, rng: np.random.Generator) -> Array:
         exact = np.asarray(LOSSES[self.loss_name].value(reads.z[-1], target))
@@ -193,12 +189,15 @@ class LearningChip:
         """What `calibrated` reads of the chip for so many samples.
 
         Forward, a pass that ends ahead of the last layer's array, whose ranges need its inputs alone; for errors, a
-        whole pass, and those back through the layers above the second, for what arrives there.
+        whole pass, and those back through the layers above the second, for what arrives there. A single layer is not
+        read at all.
         """
         above = len(self.shapes) - 1
+        if not above:
+            return Counts()
         reads = [read_cost(layer.die.plan, samples) for layer in self.chip.layers[:above]]
         asked = reduce(Counts.plus, reads, Counts(forward_passes=samples))
-        if self.spec.transpose is None or not above:
+        if self.spec.transpose is None:
             return asked
         backward = (self.backward_cost(layer, samples) for layer in range(2, len(self.shapes)))
         return reduce(Counts.plus, backward, asked.plus(self.cost(samples)))

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from imcsim.mapping import largest_code
-from imcsim.network.activations import ACTIVATIONS
 from imcsim.network.ideal import IdealNetwork
+from imcsim.network.passes import layer_by_layer
 from imcsim.network.probing import in_turn
 from imcsim.network.protocols import Probed, Probes, Reads
 from imcsim.rng import Generators, children, draw_keys, drawn
@@ -49,22 +49,16 @@ class NoisyNetwork(IdealNetwork):
     ) -> Reads:
         del now_s  # a float network does not drift
         keys, told = draw_keys(rng), self.injected
-        function, last = ACTIVATIONS[self.activation].function, len(self.mlp.weights) - 1
-        a_in, sums, a_out = [], [], []
-        for layer, (weights, biases) in enumerate(zip(self.mlp.weights, self.mlp.biases, strict=True)):
-            x = quantised_inputs(x, told.input_bits)
+
+        def read(layer: int, x: Array) -> tuple[Array, Array]:
+            x, weights = quantised_inputs(x, told.input_bits), self.mlp.weights[layer]
             seen = quantised(weights, told.weight_bits)
             # Joshi et al. 2020, Nat. Commun. 11, 2473: N(0, (eta max|W|)^2) a weight (unverified)
             seen = _with_noise(seen, weights, told.weight_noise_rel, children(keys, "weight noise", layer))
-            z = x @ seen + biases[..., np.newaxis, :]
-            z = _with_noise(z, z, told.output_noise_rel, children(keys, "output noise", layer))
-            if nodes is not None and (perturbation := nodes[layer]) is not None:
-                z = z + perturbation
-            a_in.append(x)
-            sums.append(z)
-            x = z if layer == last else function(z)
-            a_out.append(x)
-        return Reads(tuple(a_in), tuple(sums), tuple(a_out))
+            z = x @ seen + self.mlp.biases[layer][..., np.newaxis, :]
+            return x, _with_noise(z, z, told.output_noise_rel, children(keys, "output noise", layer))
+
+        return layer_by_layer(len(self.shapes), x, read, self._outputs, nodes)
 
     def probe(self, x: Array, target: Array, probes: Probes, rng: Generators, *, now_s: float = 0.0) -> Probed:
         return in_turn(self, x, target, probes, rng, now_s, self._written_back)  # each pass draws noise of its own

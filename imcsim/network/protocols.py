@@ -36,7 +36,8 @@ class Counts(NamedTuple):
 
     A forward pass is one sample through the whole network, a backward read one sample through a transposed layer; an
     array read is tile x slice x cycle x sample; a conversion is one ADC output. A cell write is a cell whose target
-    changed, a word write a weight whose code changed. Random numbers are those that the rule drew.
+    changed, a word write a weight whose code changed. Random numbers are those that the rule drew;
+    stochastic rounding draws one more for each weight at each write.
     """
 
     forward_passes: int = 0

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from imcsim.errors import SpecError
+from imcsim.kernels.blas import single_threaded_blas
 from imcsim.rng import Generators, children, draw_keys
 from imcsim.rules.reference import Reference, exact_gradient
 from imcsim.rules.rule import Batch, LearningRule
@@ -58,17 +59,18 @@ def gradient_alignment(
     if draws < 2:
         raise SpecError.of("draws", "must be an integer of at least 2", str(draws), "a ratio to noise needs two")
     keys = draw_keys(rng)
-    expected = reference(network, batch, children(keys, "reference"))
-    state = rule.init(network, children(keys, "init")) if state is None else state
-    sums: list[Array] = [np.zeros(())] * len(expected)
-    squares, cosines = list(sums), list(sums)
-    for draw in range(draws):
-        updates, state, _ = rule.step(network, state, batch, children(keys, "draw", draw))
-        for layer, update in enumerate(updates):
-            estimate = dense(update.weights)
-            sums[layer] = sums[layer] + estimate
-            squares[layer] = squares[layer] + _dot(estimate, estimate)
-            cosines[layer] = cosines[layer] + _cosine(estimate, expected[layer])
+    with single_threaded_blas():  # the bits of products depend on their threads
+        expected = reference(network, batch, children(keys, "reference"))
+        state = rule.init(network, children(keys, "init")) if state is None else state
+        sums: list[Array] = [np.zeros(())] * len(expected)
+        squares, cosines = list(sums), list(sums)
+        for draw in range(draws):
+            updates, state, _ = rule.step(network, state, batch, children(keys, "draw", draw))
+            for layer, update in enumerate(updates):
+                estimate = dense(update.weights)
+                sums[layer] = sums[layer] + estimate
+                squares[layer] = squares[layer] + _dot(estimate, estimate)
+                cosines[layer] = cosines[layer] + _cosine(estimate, expected[layer])
     means = [total / draws for total in sums]
     return Alignment(
         cosine=np.stack([_cosine(mean, g) for mean, g in zip(means, expected, strict=True)]),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from imcsim.errors import Problem
 from imcsim.rules.rule import LearningRule
@@ -43,7 +43,7 @@ class RuleEntry:
     wrong with options for so many classes: both ahead of any network, so that a study can be checked before it runs.
     `unbiased` says whether, on the ideal network, the mean of its estimates is the gradient of the loss. In `cost`, B
     is the number of samples, L the number of layers, and n_l that of the units of layer l, n_0 of inputs, n_L of
-    outputs.
+    outputs. `where` is training.where of a study that names it.
     """
 
     name: str
@@ -56,3 +56,4 @@ class RuleEntry:
     needs: str
     cost: str
     source: str
+    where: Literal["chip", "digital"] = "chip"

@@ -7,7 +7,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from imcsim.errors import Problem, SpecError, did_you_mean
-from imcsim.rules import backprop, direct_feedback, feedback_alignment, node_perturbation, sign_symmetry
+from imcsim.rules import (
+    backprop,
+    direct_feedback,
+    feedback_alignment,
+    in_float,
+    node_perturbation,
+    sign_symmetry,
+)
 from imcsim.rules.entry import RuleEntry
 from imcsim.rules.rule import LearningRule
 from imcsim.specs.codec import build
@@ -19,14 +26,17 @@ RULES: dict[str, RuleEntry] = {
     for entry in family.ENTRIES
 }
 
+IN_FLOAT: dict[str, RuleEntry] = {entry.name: entry for entry in in_float.ENTRIES}
+
 _NO_OPTIONS: Mapping[str, Any] = types.MappingProxyType({})
 
 
 def rule_entry(name: str) -> RuleEntry:
-    """What is told of the rule called `name`. Raises SpecError where there is none."""
-    if name not in RULES:
-        raise SpecError.of("rule", "must be the name of a learning rule", f'"{name}"', did_you_mean(name, RULES))
-    return RULES[name]
+    """What is told of the rule called `name`, on the chip or in float. Raises SpecError where there is none."""
+    known = RULES | IN_FLOAT
+    if name not in known:
+        raise SpecError.of("rule", "must be the name of a learning rule", f'"{name}"', did_you_mean(name, known))
+    return known[name]
 
 
 def rule_options(name: str, options: Mapping[str, Any] = _NO_OPTIONS) -> Spec:

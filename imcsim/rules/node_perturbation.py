@@ -32,7 +32,7 @@ Nodes = tuple[Array | None, ...]
 
 @dataclass(frozen=True, kw_only=True)
 class NodeSpec(Spec):
-    """`sigma` is the standard deviation of the noise, in units of the sums; estimates of `draws` noises are averaged."""
+    """`sigma` is the standard deviation of the noise, in units of the sums; the mean is taken of `draws` noises."""
 
     sigma: float = limited(0.01, low=1e-12, high=1e3)
     noise: Literal["gaussian", "rademacher"] = "gaussian"

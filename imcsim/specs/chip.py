@@ -46,11 +46,13 @@ class ChipSpec(Spec):
     def of_feedback(self) -> ChipSpec | None:
         """The design of a feedback matrix: an array that is read by its transposed read alone; None: no converters.
 
-        Its entries do not grow by learning, and need no headroom.
+        Its entries do not grow by learning, and need no headroom; a limit that is given is one of the weights.
         """
         if self.feedback is None:
             return None
         array = dataclasses.replace(self.array, weight_headroom=1.0)
+        if array.weight_scale == "given":
+            array = dataclasses.replace(array, weight_scale="max", weight_limit=None)
         return dataclasses.replace(self, array=array, transpose=self.feedback, feedback=None, compound=None)
 
     @property

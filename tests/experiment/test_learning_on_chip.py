@@ -236,7 +236,15 @@ def test_a_compound_array_that_learned_is_kept_to_the_bit():
 
 
 @pytest.mark.parametrize(
-    "state", [{"of": "os:environ", "fields": {}}, {"of": "imcsim.rng:child", "fields": {}}, {"of": "x"}, ["a"]]
+    "state",
+    [
+        {"of": "os:environ", "fields": {}},
+        {"of": "imcsim.rng:child", "fields": {}},
+        {"of": "imcsim.nowhere:Record", "fields": {}},
+        {"of": "imcsimilar.module:Record", "fields": {}},
+        {"of": "x"},
+        ["a"],
+    ],
 )
 def test_a_state_that_names_what_is_no_record_is_refused(state):
     with pytest.raises(DataError):
@@ -336,8 +344,9 @@ def test_learning_that_diverges_is_an_outcome_and_no_failure(plan_of, tmp_path, 
     assert "(2 of them diverged)" in format_status(status(tmp_path / "out"))
 
 
-def test_hardware_aware_training_at_an_absurd_rate_diverges_as_an_outcome(plan_of, artifacts):
-    settings = ("training.where=digital", "training.rule=hardware_aware", "training.optimizer=sgd", "training.loss=mse")
+@pytest.mark.parametrize("rule", ["backprop", "hardware_aware"])
+def test_training_in_float_at_an_absurd_rate_diverges_as_an_outcome(rule, plan_of, artifacts):
+    settings = ("training.where=digital", f"training.rule={rule}", "training.optimizer=sgd", "training.loss=mse")
     plan = plan_of(BITS, *settings, "training.learning_rate=10.0", "training.epochs=200")
     (values,) = values_of(plan, artifacts)
     assert 1 <= values["diverged_at"] <= 200

@@ -17,6 +17,7 @@ from imcsim.network.on_chip import calibrate
 from imcsim.network.protocols import LayerUpdate
 from imcsim.rng import child
 from imcsim.rules.backprop import hardware_in_the_loop
+from imcsim.specs.codec import overlay
 from imcsim.specs.compound import TikiTakaV2
 from imcsim.specs.dac import OneShotDAC
 from imcsim.specs.learning import WritePath
@@ -203,9 +204,14 @@ def test_dies_that_were_written_apart_do_not_learn_together():
         learn([one, other], hardware_in_the_loop(), data, DescentSpec(epochs=1, batch_size=10), child(0))
 
 
-def test_a_feedback_array_reads_the_matrix_that_it_was_given():
+@pytest.mark.parametrize(
+    "array",
+    [{}, {"weight_scale": "given", "weight_limit": 0.5}, {"weight_scale": "given", "weight_limit": 60.0}],
+    ids=["of the weights", "a limit that would clip it", "a limit that would leave it a few codes"],
+)
+def test_a_feedback_array_reads_the_matrix_that_it_was_given(array):
     back = TransposeRead(dac=OneShotDAC(bits=8, signed=True))
-    network = chip(IDEAL.replace("feedback", back))
+    network = chip(overlay(IDEAL, {"array": array}).replace("feedback", back))
     matrix, errors = child(0, "matrix").normal(size=(4, 9)), child(0, "errors").normal(size=(50, 4))
     read = network.auxiliary("feedback 1", matrix, child(0, "auxiliary")).mvm(errors, child(0, "read"))
     exact = errors @ matrix

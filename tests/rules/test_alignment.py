@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import threadpoolctl
 from rule_cases import MEMBERS, batch_of, ensemble, network_of
 
 from imcsim.errors import SpecError
@@ -126,3 +127,17 @@ def test_a_layer_without_any_gradient_has_no_angle_and_that_is_no_warning():
 def test_a_single_draw_tells_no_noise_and_is_refused(draws):
     with pytest.raises(SpecError, match=r"draws = .*at least 2"):
         align(hardware_in_the_loop(), draws)
+
+
+def test_products_of_estimates_and_references_run_on_one_thread_whatever_the_caller_allows():
+    seen = []
+
+    def counting(network, batch, rng):
+        pools = threadpoolctl.threadpool_info()
+        seen.extend(pool["num_threads"] for pool in pools if pool["user_api"] == "blas")
+        return exact_gradient(network, batch, rng)
+
+    with threadpoolctl.threadpool_limits(2, user_api="blas"):
+        align(hardware_in_the_loop(), reference=counting)
+    assert seen
+    assert set(seen) == {1}

@@ -9,10 +9,11 @@ import pytest
 from imcsim.cli import main
 from imcsim.errors import SpecError
 from imcsim.rules.backprop import BackpropSpec
-from imcsim.rules.library import RULES, learning_rule, rule_options
+from imcsim.rules.library import IN_FLOAT, RULES, learning_rule, rule_options
 from imcsim.rules.pruning import PruningSpec
 
-EVERY_RULE = pytest.mark.parametrize("name", RULES)
+EVERY = RULES | IN_FLOAT
+EVERY_RULE = pytest.mark.parametrize("name", EVERY)
 
 
 def test_the_rules_of_this_family_are_there():
@@ -25,7 +26,7 @@ def test_the_rules_of_this_family_are_there():
 @EVERY_RULE
 def test_a_rule_is_built_from_its_defaults_and_from_its_spec(name):
     spec = rule_options(name)
-    assert isinstance(spec, RULES[name].options)
+    assert isinstance(spec, EVERY[name].options)
     assert learning_rule(name, spec)._fields == learning_rule(name)._fields == ("init", "step")
 
 
@@ -77,12 +78,14 @@ def test_the_command_lists_every_rule_with_its_summary(capsys):
     assert (code, out.err) == (0, "")
     listed = out.out.partition("\n\n")[0].splitlines()
     assert [line.split(maxsplit=1) for line in listed] == [[n, e.summary] for n, e in RULES.items()]
-    assert json.loads(told(capsys, "--json")[1].out) == {name: entry.summary for name, entry in RULES.items()}
+    assert all(f"{name}  " in out.out for name in IN_FLOAT)
+    summaries = {name: entry.summary for name, entry in EVERY.items()}
+    assert json.loads(told(capsys, "--json")[1].out) == summaries
 
 
 @EVERY_RULE
 def test_the_command_tells_what_a_rule_needs_and_costs_its_source_and_what_its_options_mean(name, capsys):
-    entry, text = RULES[name], " ".join(told(capsys, name)[1].out.split())
+    entry, text = EVERY[name], " ".join(told(capsys, name)[1].out.split())
     for words in (entry.summary, entry.needs, entry.cost, entry.source, entry.options.__doc__):
         assert " ".join(words.split()) in text
     described = json.loads(told(capsys, name, "--json")[1].out)
@@ -96,7 +99,7 @@ def test_the_tables_that_the_command_prints_are_the_rule_at_its_defaults(name, c
     table = tomllib.loads(text[text.index("[training]") :])["training"]
     assert table.pop("rule") == name
     assert rule_options(name, table.pop("rule_options")) == rule_options(name)
-    assert table == {"where": "chip"}
+    assert table == {"where": EVERY[name].where}
     options = json.loads(told(capsys, name, "--json")[1].out)["options"]
     for path, option in options.items():
         line = next(line for line in text.splitlines() if line.startswith((f"{path} =", f"# {path} ")))
