@@ -18,6 +18,7 @@ from threadpoolctl import threadpool_limits
 
 from benchmarks import learning, normals
 from benchmarks.mvm import BATCH, CASES, COLS, ROWS, allowed_bytes, product, read
+from imcsim.kernels.blas import single_threaded_blas
 
 KNOWN = (*CASES, *learning.CASES)
 SHORT = 10  # times as many runs of what takes milliseconds
@@ -73,11 +74,12 @@ def _beside_unit(name: str, runs: int) -> float:
 
 def _ratio(unit: Callable[[], object], case: Callable[[], object], runs: int) -> float:
     numba.set_num_threads(1)
-    for function in (unit, case):  # compile, and fill the caches
-        function()
-    # of the processor: who else is on the machine interrupts the longer of two more often
-    seconds = functools.partial(_seconds, clock=time.process_time)
-    return statistics.median(seconds(case) / seconds(unit) for _ in range(runs))
+    with single_threaded_blas():
+        for function in (unit, case):  # compile, and fill the caches
+            function()
+        # of the processor: who else is on the machine interrupts the longer of two more often
+        seconds = functools.partial(_seconds, clock=time.process_time)
+        return statistics.median(seconds(case) / seconds(unit) for _ in range(runs))
 
 
 def _scaling(case: Callable[[], object], runs: int) -> float:
