@@ -198,19 +198,22 @@ def _estimated(
     course: Course, rule: LearningRule, data: DataSet, rows: Array, place: tuple[int, int]
 ) -> tuple[Course, Updates]:
     """The estimate of a batch: of each die from its part of it, weighted with the samples that it saw."""
-    estimates, shares, states, asked, in_turn, stored = [], [], [], course.asked, 0, 0
+    networks, estimates, shares, states, asked, in_turn, stored = [], [], [], [], course.asked, 0, 0
     for k, part in enumerate(np.array_split(rows, len(course.networks))):
+        die = course.networks[k]
         if not len(part):  # the last batch of an epoch may be smaller than the number of dies
+            networks.append(die)
             states.append(course.states[k])
             continue
         batch = Batch(data.x_train[part], data.y_train[part])
-        estimate, state, info = rule.step(
-            course.networks[k], course.states[k], batch, child(course.key, "step", *place, k)
-        )
+        estimate, state, info = rule.step(die, course.states[k], batch, child(course.key, "step", *place, k))
         estimates.append(estimate)
         shares.append(len(part) / len(rows))
         states.append(state)
         asked, in_turn = asked.plus(info.counts), max(in_turn, info.counts.forward_passes)
+        networks.append(die if info.network is None else info.network)
+        if info.network is not None:  # which counts what was written to it, as info does
+            asked = asked.less(info.network.counts().less(die.counts()))
         stored += info.stored
     whole = tuple(
         LayerUpdate(
@@ -221,7 +224,15 @@ def _estimated(
     )
     passes = course.passes_in_turn + in_turn
     stored = max(stored, course.stored)
-    return dataclasses.replace(course, states=tuple(states), asked=asked, passes_in_turn=passes, stored=stored), whole
+    after = dataclasses.replace(
+        course,
+        networks=tuple(networks),
+        states=tuple(states),
+        asked=asked,
+        passes_in_turn=passes,
+        stored=stored,
+    )
+    return after, whole
 
 
 def _assessed(course: Course, x: Array, labels: Array, part: str) -> tuple[float, float]:

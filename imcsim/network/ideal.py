@@ -12,7 +12,7 @@ from imcsim.network.activations import ACTIVATIONS
 from imcsim.network.losses import LOSSES
 from imcsim.network.mlp import MLP
 from imcsim.network.passes import layer_by_layer
-from imcsim.network.probing import in_turn, together
+from imcsim.network.probing import in_turn, one_by_one, together
 from imcsim.network.protocols import Counts, NodeProbes, Probed, Probes, Reads, Updates
 from imcsim.rng import Generators
 from imcsim.updates import dense
@@ -101,6 +101,7 @@ class IdealNetwork:
         return self._rewritten(MLP(weights, biases, self.activation))
 
     def probe(self, x: Array, target: Array, probes: Probes, rng: Generators, *, now_s: float = 0.0) -> Probed:
+        probes = one_by_one(self, probes)
         if isinstance(probes, NodeProbes):
             return together(self, x, target, probes, rng)
         return in_turn(self, x, target, probes, rng, now_s, self._written_back)

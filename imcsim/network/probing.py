@@ -5,14 +5,24 @@ In turn, as a chip must; or together, where passes draw nothing and only the lay
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
 from imcsim.errors import Problem, SpecError
-from imcsim.network.protocols import NodeProbes, Probed, Probes, WeightProbes
+from imcsim.network.protocols import (
+    LayerUpdate,
+    NodeProbes,
+    NodesInTurn,
+    Probed,
+    Probes,
+    Updates,
+    WeightProbes,
+    WeightsInTurn,
+)
 from imcsim.rng import Generators, children, draw_keys
+from imcsim.updates import Dense
 
 Array = np.ndarray[Any, Any]
 Nodes = tuple[Array | None, ...]
@@ -33,7 +43,7 @@ def in_turn(
 
     Weights are written; written_back(perturbed, probe, rng, now_s) is that network with its own weights again.
     """
-    keys, after = draw_keys(rng), network
+    keys, after, probes = draw_keys(rng), network, one_by_one(network, probes)
     losses: list[Array] = []
 
     def read(perturbed: Any, nodes: Nodes | None) -> None:
@@ -65,6 +75,35 @@ def together(network: Any, x: Array, target: Array, probes: NodeProbes, rng: Gen
         reads = network.forward(x, children(keys, "read", start), nodes=part)
         losses.extend(network.loss(reads, target, children(keys, "loss", start)))
     return _probed(network, network, losses, x)
+
+
+def one_by_one(network: Any, probes: Probes) -> NodeProbes | WeightProbes:
+    """Perturbations of single nodes or weights, each as a perturbation of all of them."""
+    if isinstance(probes, NodesInTurn):
+        return NodeProbes(_single_nodes(network, probes.step))
+    if isinstance(probes, WeightsInTurn):
+        return WeightProbes(_single_weights(network, probes.steps))
+    return probes
+
+
+def _single_nodes(network: Any, step: float) -> tuple[Array, ...]:
+    units = [outputs for _, outputs in network.shapes]
+    each = step * np.eye(sum(units))[:, np.newaxis, :]
+    return tuple(np.split(each, np.cumsum(units)[:-1], axis=-1))
+
+
+def _single_weights(network: Any, steps: tuple[float, ...]) -> Iterator[Updates]:
+    for layer, step in enumerate(steps):
+        inputs, outputs = network.shapes[layer]
+        for place in range((inputs + 1) * outputs):
+            change = np.zeros((inputs + 1, outputs))
+            change.flat[place] = step
+            yield tuple(
+                LayerUpdate(Dense(change[:-1]), change[-1])
+                if other == layer
+                else LayerUpdate(Dense(np.zeros(shape)), np.zeros(shape[1]))
+                for other, shape in enumerate(network.shapes)
+            )
 
 
 def _how_many(network: Any, x: Array, probes: NodeProbes) -> int:

@@ -72,7 +72,22 @@ class WeightProbes(NamedTuple):
     weights: Iterable[Updates]
 
 
-Probes = NodeProbes | WeightProbes
+class NodesInTurn(NamedTuple):
+    """Every node by itself, first layer first: `step` is added to its sums of all samples; K is the number of nodes."""
+
+    step: float
+
+
+class WeightsInTurn(NamedTuple):
+    """Every weight and bias by itself: `steps`, one a layer, is added to it; K is the number of both.
+
+    First layer first; of a layer the weights (inputs, outputs), row by row, and then the biases.
+    """
+
+    steps: tuple[float, ...]
+
+
+Probes = NodeProbes | WeightProbes | NodesInTurn | WeightsInTurn
 
 
 class Probed(NamedTuple):

@@ -9,8 +9,8 @@ import numpy as np
 
 from imcsim.network.protocols import Counts
 from imcsim.rng import Generators
-from imcsim.rules.entry import RuleEntry, needs_transpose, needs_written
-from imcsim.rules.feedback import Errors, Feedback, feedback_rule, no_scalars
+from imcsim.rules.entry import RuleEntry, Shapes, StepCost, needs_transpose, needs_written, weights_of
+from imcsim.rules.feedback import Errors, Feedback, feedback_cost, feedback_rule, no_scalars
 from imcsim.rules.pruning import PruningSpec
 from imcsim.rules.rule import LearningRule, require
 from imcsim.specs.fields import Spec
@@ -59,6 +59,16 @@ def on_chip_backprop(spec: BackpropSpec = _PLAIN) -> LearningRule:
     return feedback_rule(Feedback(init, send, no_scalars), spec.pruning)
 
 
+def through_written_cost(spec: BackpropSpec, shapes: Shapes, samples: int) -> StepCost:
+    """Of backprop in a digital computer."""
+    return feedback_cost(shapes, samples, multiplications=weights_of(shapes[1:]), pruning=spec.pruning)
+
+
+def through_cells_cost(spec: BackpropSpec, shapes: Shapes, samples: int) -> StepCost:
+    """Of backprop through the cells."""
+    return feedback_cost(shapes, samples, backward=True, pruning=spec.pruning)
+
+
 _SOURCE = "Rumelhart, Hinton & Williams 1986 (unverified); references: learning_rules.md, section 8"
 _PRUNED = "; pruning draws B (n_1 + ... + n_(L-1)) random numbers"
 ENTRIES = (
@@ -69,6 +79,7 @@ ENTRIES = (
         build=hardware_in_the_loop,
         unbiased=True,
         requires=needs_written,
+        asks=through_written_cost,
         needs="forward reads; the weights as last written, which any chip knows but one of pulsed devices",
         cost="B forward passes, no backward read" + _PRUNED,
         source=_SOURCE,
@@ -80,6 +91,7 @@ ENTRIES = (
         build=on_chip_backprop,
         unbiased=True,
         requires=needs_transpose,
+        asks=through_cells_cost,
         needs="forward reads; transposed reads of all layers but the first: [transpose.dac], [transpose.adc] of a chip",
         cost="B forward passes, (L - 1) B backward reads" + _PRUNED,
         source=_SOURCE,

@@ -16,9 +16,18 @@ import numpy as np
 from imcsim.errors import Problem, SpecError
 from imcsim.network.protocols import Counts
 from imcsim.rng import Generators
-from imcsim.rules.entry import RuleEntry
+from imcsim.rules.entry import RuleEntry, Shapes, StepCost
 from imcsim.rules.feedback import Errors, Feedback, feedback_rule
-from imcsim.rules.matrices import Draw, FixedMatrices, Limit, MatrixSpec, fixed_matrices, needs_arrays, uniform
+from imcsim.rules.matrices import (
+    Draw,
+    FixedMatrices,
+    Limit,
+    MatrixSpec,
+    fixed_matrices,
+    matrices_cost,
+    needs_arrays,
+    uniform,
+)
 from imcsim.rules.rule import LearningRule
 from imcsim.specs.fields import limited
 
@@ -96,22 +105,49 @@ def _direct(
     """Direct feedback of `source` through matrices (n_L, n_l) as `draw` draws them."""
 
     def init(network: Any, rng: Generators) -> FixedMatrices:
-        classes = network.shapes[-1][1]
-        if connections is not None and (found := _beyond(connections, classes)):
+        if connections is not None and (found := _beyond(connections, network.shapes[-1][1])):
             raise SpecError([found])
-        shapes = [(classes, units) for units, _ in network.shapes[1:]]
-        return fixed_matrices(network, shapes, draw, spec, rng, rule)
+        return fixed_matrices(network, _matrices(network.shapes), draw, spec, rng, rule)
 
     def send(network: Any, state: FixedMatrices, errors: Errors, rng: Generators) -> tuple[Array, Counts]:
         del network
         matrix = state[errors.layer - 1]
         return matrix.mvm(source(errors), rng), matrix.cost(errors.error.shape[-2])
 
-    def stored(network: Any) -> int:
-        each = network.shapes[-1][1] if connections is None else connections
-        return sum(units * each for units, _ in network.shapes[1:])
+    return feedback_rule(Feedback(init, send, lambda shapes: _entries(shapes, connections)))
 
-    return feedback_rule(Feedback(init, send, stored))
+
+def _matrices(shapes: Shapes) -> list[tuple[int, int]]:
+    return [(shapes[-1][1], units) for units, _ in shapes[1:]]
+
+
+def _entries(shapes: Shapes, connections: int | None) -> int:
+    """The entries of the matrices that are not zero: of each hidden neuron one an output, or so many."""
+    return sum(units * (outputs if connections is None else connections) for outputs, units in _matrices(shapes))
+
+
+def _dense_cost(spec: DirectSpec, shapes: Shapes, samples: int) -> StepCost:
+    entries = _entries(shapes, None)
+    return matrices_cost(spec, shapes, samples, _matrices(shapes), stored=entries, multiplications=entries)
+
+
+def _target_cost(spec: TargetSpec, shapes: Shapes, samples: int) -> StepCost:
+    """A one-hot target picks a row: nothing is multiplied."""
+    stored = _entries(shapes, None)
+    return matrices_cost(spec, shapes, samples, _matrices(shapes), stored=stored, multiplications=0)
+
+
+def _sparse_cost(spec: SparseSpec, shapes: Shapes, samples: int) -> StepCost:
+    return _of_connections(spec, spec.connections, shapes, samples)
+
+
+def _single_cost(spec: SingleSpec, shapes: Shapes, samples: int) -> StepCost:
+    return _of_connections(spec, 1, shapes, samples)
+
+
+def _of_connections(spec: MatrixSpec, connections: int, shapes: Shapes, samples: int) -> StepCost:
+    entries = _entries(shapes, connections)
+    return matrices_cost(spec, shapes, samples, _matrices(shapes), stored=entries, multiplications=entries)
 
 
 def _sparse(connections: int, spec: MatrixSpec) -> LearningRule:
@@ -152,6 +188,7 @@ ENTRIES = (
         build=direct_feedback_alignment,
         unbiased=False,
         requires=needs_arrays,
+        asks=_dense_cost,
         needs=_NEEDS,
         cost="B forward passes" + _ERROR_READS + "n_L (n_1 + ... + n_(L-1))",
         source="Nokland 2016 (unverified); initial values: his code; learning_rules.md, section 6",
@@ -163,6 +200,7 @@ ENTRIES = (
         build=sign_direct_feedback_alignment,
         unbiased=False,
         requires=needs_arrays,
+        asks=_dense_cost,
         needs=_NEEDS,
         cost="B forward passes" + _ERROR_READS + "n_L (n_1 + ... + n_(L-1))",
         source="learning_rules.md, section 6 (sDFA); initial values as dfa",
@@ -174,6 +212,7 @@ ENTRIES = (
         build=sparse_direct_feedback_alignment,
         unbiased=False,
         requires=needs_arrays,
+        asks=_sparse_cost,
         unfit=_too_many_connections,
         needs=_NEEDS + "; at least as many classes as connections",
         cost="B forward passes" + _ERROR_READS + "k (n_1 + ... + n_(L-1)) values that are not zero",
@@ -186,6 +225,7 @@ ENTRIES = (
         build=single_sparse_direct_feedback_alignment,
         unbiased=False,
         requires=needs_arrays,
+        asks=_single_cost,
         needs=_NEEDS,
         cost="B forward passes" + _ERROR_READS + "n_1 + ... + n_(L-1) values that are not zero",
         source="Crafton et al. 2019 (unverified); initial values: their code; learning_rules.md, section 6",
@@ -197,6 +237,7 @@ ENTRIES = (
         build=direct_random_target_projection,
         unbiased=False,
         requires=needs_arrays,
+        asks=_target_cost,
         needs=_NEEDS,
         cost="B forward passes" + _ERROR_READS + "n_L (n_1 + ... + n_(L-1)), of which a one-hot target reads one row",
         source="Frenkel et al. 2021 (unverified); initial values: their code; learning_rules.md, section 6",

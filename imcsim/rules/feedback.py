@@ -14,6 +14,7 @@ import numpy as np
 from imcsim.network.activations import ACTIVATIONS
 from imcsim.network.protocols import Counts, LayerUpdate
 from imcsim.rng import Generators, children, draw_keys
+from imcsim.rules.entry import Shapes, StepCost, weights_of
 from imcsim.rules.pruning import PruningSpec, pruned
 from imcsim.rules.rule import Batch, Info, LearningRule
 from imcsim.updates import Outer
@@ -33,23 +34,23 @@ class Errors(NamedTuple):
 class Feedback(NamedTuple):
     """init(network, rng) -> state; send(network, state, errors, rng) -> signal, counts, of (samples, inputs of layer).
 
-    stored(network) is how many scalars it holds beside the weights.
+    stored(shapes) is how many scalars it holds beside the weights of layers of such shapes.
     """
 
     init: Callable[[Any, Generators], Any]
     send: Callable[[Any, Any, Errors, Generators], tuple[Array, Counts]]
-    stored: Callable[[Any], int]
+    stored: Callable[[Shapes], int]
 
 
-def no_scalars(network: Any) -> int:
+def no_scalars(shapes: Shapes) -> int:
     """Of a feedback that holds nothing but the weights."""
-    del network
+    del shapes
     return 0
 
 
-def scalars_above_the_first(network: Any) -> int:
+def scalars_above_the_first(shapes: Shapes) -> int:
     """Of a feedback that holds as many scalars as there are weights in the layers above the first."""
-    return sum(inputs * outputs for inputs, outputs in network.shapes[1:])
+    return weights_of(shapes[1:])
 
 
 def feedback_rule(feedback: Feedback, pruning: PruningSpec | None = None) -> LearningRule:
@@ -71,7 +72,39 @@ def feedback_rule(feedback: Feedback, pruning: PruningSpec | None = None) -> Lea
                 if pruning is not None:
                     delta = pruned(delta, pruning, children(keys, "pruning", layer))
                     counts = counts.plus(Counts(random_numbers=samples * network.shapes[layer][0]))
-        held = samples * sum(inputs + outputs for inputs, outputs in network.shapes)
-        return tuple(updates), state, Info(counts, held + feedback.stored(network))
+        return tuple(updates), state, Info(counts, _held(network.shapes, samples) + feedback.stored(network.shapes))
 
     return LearningRule(feedback.init, step)
+
+
+def feedback_cost(
+    shapes: Shapes,
+    samples: int,
+    *,
+    stored: int = 0,
+    multiplications: int = 0,
+    backward: bool = False,
+    matrices: Shapes = (),
+    drawn: int = 0,
+    pruning: PruningSpec | None = None,
+) -> StepCost:
+    """What a step of a feedback rule asks for: a pass, outer products, and what sending the error down takes.
+
+    That is `multiplications` a sample in digital, the transposed layers (`backward`), or `matrices` (rows, cols) on
+    arrays of their own; `drawn` random numbers a step, and one for each delta that is pruned.
+    """
+    if pruning is not None:
+        drawn += samples * sum(inputs for inputs, _ in shapes[1:])
+    return StepCost(
+        forward_passes=samples,
+        backward_samples=samples * backward,
+        auxiliary=tuple((shape, samples) for shape in matrices),
+        random_numbers=drawn,
+        stored=_held(shapes, samples) + stored,
+        multiplications=samples * (weights_of(shapes) + multiplications),
+    )
+
+
+def _held(shapes: Shapes, samples: int) -> int:
+    """The inputs and sums of every layer, until the error has come down."""
+    return samples * sum(inputs + outputs for inputs, outputs in shapes)

@@ -9,9 +9,17 @@ import numpy as np
 
 from imcsim.network.protocols import Counts
 from imcsim.rng import Generators
-from imcsim.rules.entry import RuleEntry
+from imcsim.rules.entry import RuleEntry, Shapes, StepCost, weights_of
 from imcsim.rules.feedback import Errors, Feedback, feedback_rule, scalars_above_the_first
-from imcsim.rules.matrices import FixedMatrices, Limit, MatrixSpec, fixed_matrices, needs_arrays, uniform
+from imcsim.rules.matrices import (
+    FixedMatrices,
+    Limit,
+    MatrixSpec,
+    fixed_matrices,
+    matrices_cost,
+    needs_arrays,
+    uniform,
+)
 from imcsim.rules.rule import LearningRule
 
 Array = np.ndarray[Any, Any]
@@ -33,7 +41,7 @@ def feedback_alignment(spec: FeedbackAlignmentSpec = _DEFAULT) -> LearningRule:
     """delta_l = (B_(l+1)^T delta_(l+1)) f': a matrix (n_(l+1), n_l) for every layer but the first."""
 
     def init(network: Any, rng: Generators) -> FixedMatrices:
-        shapes = [(outputs, inputs) for inputs, outputs in network.shapes[1:]]
+        shapes = _matrices(network.shapes)
         return fixed_matrices(network, shapes, uniform(spec, spec.limit), spec, rng, "feedback alignment")
 
     def send(network: Any, state: FixedMatrices, errors: Errors, rng: Generators) -> tuple[Array, Counts]:
@@ -44,6 +52,15 @@ def feedback_alignment(spec: FeedbackAlignmentSpec = _DEFAULT) -> LearningRule:
     return feedback_rule(Feedback(init, send, stored=scalars_above_the_first))
 
 
+def _matrices(shapes: Shapes) -> list[tuple[int, int]]:
+    return [(outputs, inputs) for inputs, outputs in shapes[1:]]
+
+
+def _cost(spec: FeedbackAlignmentSpec, shapes: Shapes, samples: int) -> StepCost:
+    above = weights_of(shapes[1:])
+    return matrices_cost(spec, shapes, samples, _matrices(shapes), stored=above, multiplications=above)
+
+
 ENTRIES = (
     RuleEntry(
         name="fa",
@@ -52,6 +69,7 @@ ENTRIES = (
         build=feedback_alignment,
         unbiased=False,
         requires=needs_arrays,
+        asks=_cost,
         needs='forward reads; with feedback_on = "chip" L - 1 arrays: [feedback.dac], [feedback.adc] of a chip',
         cost="B forward passes; (L - 1) B reads of the feedback matrices, which hold sum of n_l n_(l-1), l = 2 ... L",
         source="Lillicrap et al. 2016 (unverified); initial values: Nokland's code; learning_rules.md, section 6",

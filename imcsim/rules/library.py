@@ -20,11 +20,17 @@ from imcsim.rules.rule import LearningRule
 from imcsim.specs.codec import build
 from imcsim.specs.fields import Spec
 
-RULES: dict[str, RuleEntry] = {
+# Rules that send the error backward.
+FEEDBACK: dict[str, RuleEntry] = {
     entry.name: entry
-    for family in (backprop, feedback_alignment, direct_feedback, sign_symmetry, node_perturbation)
+    for family in (backprop, feedback_alignment, direct_feedback, sign_symmetry)
     for entry in family.ENTRIES
 }
+
+# Rules that perturb, and see what the loss makes of it.
+PERTURBATION: dict[str, RuleEntry] = {entry.name: entry for family in (node_perturbation,) for entry in family.ENTRIES}
+
+RULES: dict[str, RuleEntry] = FEEDBACK | PERTURBATION
 
 IN_FLOAT: dict[str, RuleEntry] = {entry.name: entry for entry in in_float.ENTRIES}
 

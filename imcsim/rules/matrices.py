@@ -12,6 +12,8 @@ import numpy as np
 
 from imcsim.network.protocols import Auxiliary, Counts
 from imcsim.rng import Generators, children, draw_keys, drawn
+from imcsim.rules.entry import Shapes, StepCost
+from imcsim.rules.feedback import feedback_cost
 from imcsim.rules.rule import require
 from imcsim.specs.fields import Spec, limited
 
@@ -30,6 +32,15 @@ class MatrixSpec(Spec):
 def needs_arrays(spec: MatrixSpec) -> Collection[str]:
     """Of a rule with such matrices: arrays of their own, where they are read on the chip."""
     return ("auxiliary",) if spec.feedback_on == "chip" else ()
+
+
+def matrices_cost(
+    spec: MatrixSpec, shapes: Shapes, samples: int, matrices: Shapes, *, stored: int, multiplications: int
+) -> StepCost:
+    """What a step asks for that sends errors through matrices of such shapes: `multiplications` a sample in digital."""
+    if spec.feedback_on == "chip":
+        return feedback_cost(shapes, samples, stored=stored, matrices=matrices)
+    return feedback_cost(shapes, samples, stored=stored, multiplications=multiplications)
 
 
 def uniform_limit(limit: Limit, fan_in: int, fan_out: int) -> float:

@@ -21,7 +21,7 @@ import numpy as np
 
 from imcsim.network.protocols import Counts, LayerUpdate, Reads, Updates
 from imcsim.rng import Generators, Keys, children, draw_keys, drawn
-from imcsim.rules.entry import RuleEntry, needs_each_loss
+from imcsim.rules.entry import RuleEntry, Shapes, StepCost, needs_each_loss, units_of, weights_of
 from imcsim.rules.rule import Batch, Info, LearningRule, require
 from imcsim.specs.fields import Spec, limited
 from imcsim.updates import Outer, weighted_sum
@@ -61,7 +61,7 @@ def node_perturbation(spec: NodeSpec = _PLAIN) -> LearningRule:
             _, noisy = _pass(network, batch, eps, keys, "noisy", draw)
             slope = ((noisy - loss) / spec.sigma**2)[..., None]
             estimates.append(_outer(reads, [slope * one for one in eps]))
-        return _mean(estimates), state, _info(network, batch, spec, passes=1 + spec.draws, noises=1, held=1)
+        return _mean(estimates), state, info_of(network, known_noise_cost(spec, network.shapes, batch.x.shape[-2]))
 
     return LearningRule(_init, step)
 
@@ -73,7 +73,7 @@ def activity_node_perturbation(spec: MeasuredNodeSpec = _MEASURED) -> LearningRu
 
     def step(network: Any, state: None, batch: Batch, rng: Generators) -> tuple[Updates, None, Info]:
         keys, two = draw_keys(rng), spec.passes == "two_noisy"
-        units = sum(outputs for _, outputs in network.shapes)
+        units = units_of(network.shapes)
         estimates, first = [], None
         for draw in range(spec.draws):
             if first is None or two:
@@ -81,8 +81,7 @@ def activity_node_perturbation(spec: MeasuredNodeSpec = _MEASURED) -> LearningRu
                 first = _pass(network, batch, eps, keys, "first", draw)
             eps = _noise(spec, network, batch, children(keys, "noise", draw))
             estimates.append(_activity(first, _pass(network, batch, eps, keys, "noisy", draw), units))
-        passes = 2 * spec.draws if two else 1 + spec.draws
-        return _mean(estimates), state, _info(network, batch, spec, passes, noises=2 if two else 1, held=2)
+        return _mean(estimates), state, info_of(network, together_cost(spec, network.shapes, batch.x.shape[-2]))
 
     return LearningRule(_init, step)
 
@@ -91,7 +90,7 @@ def iterative_node_perturbation(spec: MeasuredNodeSpec = _MEASURED) -> LearningR
     """INP: a layer at a time, by what its sums showed."""
 
     def step(network: Any, state: None, batch: Batch, rng: Generators) -> tuple[Updates, None, Info]:
-        keys, two, layers = draw_keys(rng), spec.passes == "two_noisy", len(network.shapes)
+        keys, two = draw_keys(rng), spec.passes == "two_noisy"
         estimates, first = [], None
         for draw in range(spec.draws):
             updates: list[LayerUpdate] = []
@@ -103,8 +102,7 @@ def iterative_node_perturbation(spec: MeasuredNodeSpec = _MEASURED) -> LearningR
                 other = _pass(network, batch, noises, keys, "noisy", draw, layer)
                 updates.append(_activity(first, other, units, (layer,))[0])
             estimates.append(tuple(updates))
-        passes = 2 * layers * spec.draws if two else 1 + layers * spec.draws
-        return _mean(estimates), state, _info(network, batch, spec, passes, noises=2 if two else 1, held=2)
+        return _mean(estimates), state, info_of(network, iterative_cost(spec, network.shapes, batch.x.shape[-2]))
 
     return LearningRule(_init, step)
 
@@ -174,12 +172,38 @@ def _mean(estimates: Sequence[Updates]) -> Updates:
     )
 
 
-def _info(network: Any, batch: Batch, spec: NodeSpec, passes: int, noises: int, held: int) -> Info:
+def info_of(network: Any, cost: StepCost) -> Info:
+    """What a step cost that reads forward and draws, and nothing else."""
+    return Info(network.cost(cost.forward_passes).plus(Counts(random_numbers=cost.random_numbers)), cost.stored)
+
+
+def known_noise_cost(spec: NodeSpec, shapes: Shapes, samples: int) -> StepCost:
+    """Of node perturbation by its own noise: the noise is held beside the inputs."""
+    return _cost(spec, shapes, samples, passes=1 + spec.draws, noises=1, held=1)
+
+
+def together_cost(spec: MeasuredNodeSpec, shapes: Shapes, samples: int) -> StepCost:
+    """Of all layers perturbed at once: the sums of both passes are held."""
+    two = spec.passes == "two_noisy"
+    return _cost(spec, shapes, samples, 2 * spec.draws if two else 1 + spec.draws, noises=1 + two, held=2)
+
+
+def iterative_cost(spec: MeasuredNodeSpec, shapes: Shapes, samples: int) -> StepCost:
+    """Of a layer at a time."""
+    two, layers = spec.passes == "two_noisy", len(shapes)
+    passes = 2 * layers * spec.draws if two else 1 + layers * spec.draws
+    return _cost(spec, shapes, samples, passes, noises=1 + two, held=2)
+
+
+def _cost(spec: NodeSpec, shapes: Shapes, samples: int, passes: int, noises: int, held: int) -> StepCost:
     """Of so many passes; `held` sets of sums are stored beside the inputs of the layers."""
-    samples = batch.x.shape[-2]
-    inputs, units = (sum(shape[axis] for shape in network.shapes) for axis in (0, 1))
-    counts = network.cost(passes * samples).plus(Counts(random_numbers=noises * spec.draws * samples * units))
-    return Info(counts, samples * (inputs + held * units))
+    units = units_of(shapes)
+    return StepCost(
+        forward_passes=passes * samples,
+        random_numbers=noises * spec.draws * samples * units,
+        stored=samples * (sum(inputs for inputs, _ in shapes) + held * units),
+        multiplications=spec.draws * samples * weights_of(shapes),
+    )
 
 
 _SOURCE = "Dalm, van Gerven & Ahmad 2026 (arXiv 2310.00965); references: learning_rules.md, section 3"
@@ -190,6 +214,7 @@ ENTRIES = (
         options=NodeSpec,
         build=node_perturbation,
         requires=needs_each_loss,
+        asks=known_noise_cost,
         unbiased=True,
         needs="forward reads; the loss of each sample",
         cost="(1 + draws) B forward passes; draws B (n_1 + ... + n_L) random numbers",
@@ -201,6 +226,7 @@ ENTRIES = (
         options=MeasuredNodeSpec,
         build=activity_node_perturbation,
         requires=needs_each_loss,
+        asks=together_cost,
         unbiased=False,
         needs="forward reads; the loss of each sample",
         cost="(1 + draws) B forward passes, 2 draws B with two noisy ones; draws B (n_1 + ... + n_L) random numbers",
@@ -212,6 +238,7 @@ ENTRIES = (
         options=MeasuredNodeSpec,
         build=iterative_node_perturbation,
         requires=needs_each_loss,
+        asks=iterative_cost,
         unbiased=True,
         needs="forward reads; the loss of each sample",
         cost="(1 + L draws) B forward passes, 2 L draws B with two noisy ones; random numbers as anp",

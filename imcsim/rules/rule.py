@@ -22,10 +22,14 @@ class Batch(NamedTuple):
 
 
 class Info(NamedTuple):
-    """What a step cost: counts, and the scalars that it held at once beside the weights."""
+    """What a step cost: counts, and the scalars that it held at once beside the weights.
+
+    `network` is the network as a step left it that wrote to it, its writes counted; None: it wrote nothing.
+    """
 
     counts: Counts
     stored: int
+    network: Any = None
 
 
 class LearningRule(NamedTuple):

@@ -15,8 +15,15 @@ import numpy as np
 
 from imcsim.network.protocols import Counts
 from imcsim.rng import Generators, children, draw_keys, drawn
-from imcsim.rules.entry import RuleEntry, needs_written
-from imcsim.rules.feedback import Errors, Feedback, feedback_rule, no_scalars, scalars_above_the_first
+from imcsim.rules.entry import RuleEntry, Shapes, StepCost, needs_written, weights_of
+from imcsim.rules.feedback import (
+    Errors,
+    Feedback,
+    feedback_cost,
+    feedback_rule,
+    no_scalars,
+    scalars_above_the_first,
+)
 from imcsim.rules.matrices import uniform_limit
 from imcsim.rules.pruning import PruningSpec
 from imcsim.rules.rule import LearningRule, require
@@ -96,11 +103,12 @@ def batch_random_sign_symmetric(spec: RandomSignSpec = _RANDOM) -> LearningRule:
         magnitudes = _magnitudes(spec, (fan_in, fan_out), rng)
         return _sent(network, errors, magnitudes), Counts(random_numbers=fan_in * fan_out)
 
-    def stored(network: Any) -> int:
-        # a layer's magnitudes are gone when the next one's are drawn
-        return max((fan_in * fan_out for fan_in, fan_out in network.shapes[1:]), default=0)
+    return feedback_rule(Feedback(init, send, _largest_above_the_first))
 
-    return feedback_rule(Feedback(init, send, stored))
+
+def _largest_above_the_first(shapes: Shapes) -> int:
+    """Of a feedback that draws a layer's magnitudes when those of the one above are gone."""
+    return max((fan_in * fan_out for fan_in, fan_out in shapes[1:]), default=0)
 
 
 def fixed_random_sign_symmetric(spec: FixedSignSpec | EfficientGradSpec = _FIXED) -> LearningRule:
@@ -129,6 +137,23 @@ def substitute(weights: Array, magnitudes: Array) -> Array:
     return np.asarray(np.sign(weights) * magnitudes)
 
 
+def _uniform_cost(spec: UniformSignSpec, shapes: Shapes, samples: int) -> StepCost:
+    del spec
+    return feedback_cost(shapes, samples, multiplications=weights_of(shapes[1:]))
+
+
+def _redrawn_cost(spec: RandomSignSpec, shapes: Shapes, samples: int) -> StepCost:
+    del spec
+    above = weights_of(shapes[1:])
+    stored = _largest_above_the_first(shapes)
+    return feedback_cost(shapes, samples, stored=stored, multiplications=above, drawn=above)
+
+
+def _fixed_cost(spec: FixedSignSpec | EfficientGradSpec, shapes: Shapes, samples: int) -> StepCost:
+    above = weights_of(shapes[1:])
+    return feedback_cost(shapes, samples, stored=above, multiplications=above, pruning=spec.pruning)
+
+
 def _sent(network: Any, errors: Errors, magnitudes: Array) -> Array:
     feedback = substitute(network.written[errors.layer], magnitudes)
     return np.asarray(errors.delta @ np.swapaxes(feedback, -1, -2))
@@ -153,6 +178,7 @@ ENTRIES = (
         build=uniform_sign_symmetric,
         unbiased=False,
         requires=needs_written,
+        asks=_uniform_cost,
         needs=_NEEDS,
         cost="B forward passes; no scalar beside the signs",
         source="Liao et al. 2016 (unverified); magnitudes: BioTorch; learning_rules.md, section 6",
@@ -164,6 +190,7 @@ ENTRIES = (
         build=batch_random_sign_symmetric,
         unbiased=False,
         requires=needs_written,
+        asks=_redrawn_cost,
         needs=_NEEDS,
         cost=f"B forward passes; {_HELD} random numbers a batch, of which it holds those of one layer at a time",
         source="Liao et al. 2016 (unverified); magnitudes: BioTorch; learning_rules.md, section 6",
@@ -175,6 +202,7 @@ ENTRIES = (
         build=fixed_random_sign_symmetric,
         unbiased=False,
         requires=needs_written,
+        asks=_fixed_cost,
         needs=_NEEDS,
         cost=f"B forward passes; holds {_HELD} magnitudes; pruning draws B (n_1 + ... + n_(L-1)) random numbers",
         source="Liao et al. 2016 (unverified); magnitudes: BioTorch; learning_rules.md, section 6",
@@ -186,6 +214,7 @@ ENTRIES = (
         build=efficientgrad,
         unbiased=False,
         requires=needs_written,
+        asks=_fixed_cost,
         needs=_NEEDS,
         cost=f"B forward passes; holds {_HELD} magnitudes; draws B (n_1 + ... + n_(L-1)) random numbers",
         source="EfficientGrad, eq. 1 to 5, or its code's threshold; magnitudes: its code; learning_rules.md, section 6",

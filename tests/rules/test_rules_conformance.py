@@ -5,9 +5,6 @@ import itertools
 import numpy as np
 import pytest
 from rule_cases import (
-    ABOVE,
-    ACTIVATIONS,
-    HIDDEN,
     LAYERS,
     MEMBERS,
     ON_CHIP,
@@ -24,7 +21,7 @@ from imcsim.errors import CapabilityError
 from imcsim.network.protocols import Counts
 from imcsim.rng import child
 from imcsim.rules.alignment import gradient_alignment
-from imcsim.rules.library import RULES, learning_rule
+from imcsim.rules.library import FEEDBACK, PERTURBATION, RULES, learning_rule, rule_options
 from imcsim.rules.reference import finite_differences
 from imcsim.rules.rule import Batch
 
@@ -38,7 +35,9 @@ EVERY_CASE = pytest.mark.parametrize(
     ("name", "options"), CASES, ids=["-".join([name, *map(str, options)]) for name, options in CASES]
 )
 # rules that draw need as many draws as leave their mean a thousandth of the gradient's length beside it
-DRAWS = {"hardware_in_the_loop-pruning": 3000, "on_chip_backprop-pruning": 3000}
+DRAWS = {"hardware_in_the_loop-pruning": 3000, "on_chip_backprop-pruning": 3000, "np": 6000, "inp": 1000}
+# what perturbs at random has an error left of its mean, 1 - cos = (degrees of freedom) / (2 draws)
+COSINE = {"np": 0.99, "inp": 0.99}
 
 
 def alignment_of(name, options):
@@ -57,11 +56,11 @@ def alignment_of(name, options):
 @pytest.mark.parametrize(("name", "options"), [case for case in CASES if RULES[case[0]].unbiased], ids=str)
 def test_the_mean_estimate_of_an_unbiased_rule_is_the_slope_of_the_loss(name, options):
     found = alignment_of(name, options)
-    assert found.cosine.min() >= 0.999
-    np.testing.assert_allclose(found.norm, found.reference_norm, rtol=0.03)
+    assert found.cosine.min() >= COSINE.get(name, 0.999)
+    np.testing.assert_allclose(found.norm, found.reference_norm, rtol=0.05 if name in COSINE else 0.03)
 
 
-@pytest.mark.parametrize("name", [name for name, entry in RULES.items() if not entry.unbiased])
+@pytest.mark.parametrize("name", [name for name, entry in FEEDBACK.items() if not entry.unbiased])
 def test_the_mean_estimate_of_a_biased_rule_is_not_but_for_the_layer_that_knows_its_own_error(name):
     found = alignment_of(name, {})
     assert found.cosine[:-1].max() < 0.99
@@ -76,7 +75,10 @@ def test_the_same_generator_gives_the_same_bits(name, options):
         np.testing.assert_array_equal(first, second)
 
 
-@pytest.mark.parametrize("name", [name for name, entry in RULES.items() if not entry.unbiased and name != "usf"])
+DRAWING = [*(name for name, entry in FEEDBACK.items() if not entry.unbiased and name != "usf"), *PERTURBATION]
+
+
+@pytest.mark.parametrize("name", DRAWING)
 def test_another_generator_gives_other_bits(name):
     network, rule = network_of(), learning_rule(name)
     first, second = (changes(one_step(rule, network, batch_of(network), child(0, "run", i))[0]) for i in range(2))
@@ -127,12 +129,8 @@ class Without:
         return getattr(self.network, name)
 
 
-NEEDS = {
-    "hardware_in_the_loop": "written",
-    "on_chip_backprop": "backward",
-    **dict.fromkeys(("usf", "brsf", "frsf", "efficientgrad"), "written"),
-}
 WORDS = {
+    "each_loss": "the loss of each sample",
     "written": "the weights as last written|the signs of the weights as last written",
     "backward": "a transpose read",
     "auxiliary": "auxiliary crossbars, .*feedback_on",
@@ -144,50 +142,31 @@ WORDS = {
 def test_what_a_rule_needs_and_the_network_lacks_is_said_in_init_and_nothing_else_is_asked_for(name, options, missing):
     network, rule = network_of(), learning_rule(name, options)
     lacking = Without(network, missing)
-    if missing in (NEEDS.get(name), "auxiliary" if "feedback_on" in options else None):
+    if missing in RULES[name].requires(rule_options(name, options)):
         with pytest.raises(CapabilityError, match=f"needs ({WORDS[missing]})"):
             rule.init(lacking, child(0, "init"))
     else:
         one_step(rule, lacking, batch_of(network), child(0, "run"))
 
 
-def expected_counts(name, options):
-    sent_back = (LAYERS - 1) * SAMPLES
-    counts = Counts(forward_passes=SAMPLES, array_reads=SAMPLES * LAYERS)
-    if name == "on_chip_backprop":
-        counts = counts.plus(Counts(backward_reads=sent_back, array_reads=sent_back))
-    if "feedback_on" in options:
-        counts = counts.plus(Counts(array_reads=sent_back))
-    if name == "brsf":
-        counts = counts.plus(Counts(random_numbers=ABOVE))
-    if name == "efficientgrad" or "pruning" in options:
-        counts = counts.plus(Counts(random_numbers=SAMPLES * HIDDEN))
-    return counts
-
-
-CLASSES = SHAPES[-1][1]
-STORED = {
-    "hardware_in_the_loop": 0,
-    "on_chip_backprop": 0,
-    "fa": ABOVE,
-    "dfa": HIDDEN * CLASSES,
-    "sign_dfa": HIDDEN * CLASSES,
-    "sdfa": 2 * HIDDEN,
-    "ssdfa": HIDDEN,
-    "drtp": HIDDEN * CLASSES,
-    "usf": 0,
-    "brsf": max(8 * 5, 5 * 4),
-    "frsf": ABOVE,
-    "efficientgrad": ABOVE,
-}
-
-
 @EVERY_CASE
 def test_counts_and_stored_scalars_are_those_of_the_closed_form(name, options):
     network = network_of()
     _, _, info = one_step(learning_rule(name, options), network, batch_of(network), child(0, "run"))
-    assert info.counts == expected_counts(name, options)
-    assert info.stored == SAMPLES * ACTIVATIONS + STORED[name]
+    told = RULES[name].asks(rule_options(name, options), SHAPES, SAMPLES)
+    # on the ideal network a layer or matrix is one array read a sample, and a weight is a cell
+    expected = Counts(
+        forward_passes=told.forward_passes,
+        backward_reads=(LAYERS - 1) * told.backward_samples,
+        array_reads=LAYERS * told.forward_passes
+        + (LAYERS - 1) * told.backward_samples
+        + sum(samples for _, samples in told.auxiliary),
+        cell_writes=told.words,
+        word_writes=told.words,
+        random_numbers=told.random_numbers,
+    )
+    assert info.counts == expected
+    assert info.stored == told.stored
 
 
 @pytest.mark.parametrize("name", ON_CHIP)
@@ -201,7 +180,7 @@ def test_feedback_on_a_crossbar_of_the_ideal_chip_is_the_digital_feedback(name):
         np.testing.assert_array_equal(one, other)
 
 
-@EVERY_CASE
+@pytest.mark.parametrize(("name", "options"), [case for case in CASES if case[0] in FEEDBACK], ids=str)
 def test_a_network_without_hidden_layers_is_sent_nothing_and_learns_its_gradient(name, options):
     network = network_of(SHAPES[:1])
     batch = batch_of(network)

@@ -5,13 +5,13 @@ import pytest
 from rule_digits import CASES, EPOCHS, of_rule, of_twin
 
 from imcsim.datasets import load
-from imcsim.rules.library import RULES
+from imcsim.rules.library import FEEDBACK
 
 EVERY_CASE = pytest.mark.parametrize("case", CASES, ids=str)
 
 
 def test_the_table_has_every_rule():
-    assert {case.rule for case in CASES} == RULES.keys(), "a new rule needs its equations in the twin, and a rate"
+    assert {case.rule for case in CASES} == FEEDBACK.keys(), "a new rule needs its equations in the twin, and a rate"
 
 
 @EVERY_CASE

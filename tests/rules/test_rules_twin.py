@@ -6,7 +6,7 @@ from rule_cases import batch_of, changes, network_of
 from rule_twin import Twin
 
 from imcsim.rng import child
-from imcsim.rules.library import RULES, learning_rule
+from imcsim.rules.library import FEEDBACK, learning_rule
 
 DRAWS_AT_EVERY_STEP = {"brsf", "efficientgrad"}
 
@@ -15,7 +15,7 @@ def matrices_of(state):
     return None if state is None else [getattr(one, "matrix", one) for one in state]
 
 
-@pytest.mark.parametrize("name", sorted(RULES.keys() - DRAWS_AT_EVERY_STEP))
+@pytest.mark.parametrize("name", sorted(FEEDBACK.keys() - DRAWS_AT_EVERY_STEP))
 def test_a_step_is_that_of_the_equations(name):
     network, rule = network_of(), learning_rule(name)
     batch, state = batch_of(network), rule.init(network, child(0, "init"))
