@@ -32,7 +32,7 @@ ORDER = [
     {"budget", "compound", "faults"},
     {"network"},
     {"rules", "datasets", "diagnose"},
-    {"descent"},
+    {"descent", "cost"},
     {"training"},
     {"learning"},
     {"study"},
