@@ -1,8 +1,8 @@
 """Faulty columns of a hidden layer: which ways of looking at activations say where they are.
 
 `python -m studies.faulty_columns.columns` trains networks on digits, puts each on dies, breaks one column of the hidden
-layer or four, and writes recovery.csv beside itself: how often each way puts just those first. `--plot` draws recovery.png
-from it.
+layer or four, and writes recovery.csv beside itself: how often each way puts just those first. `--plot` draws
+recovery.png from it.
 """
 
 from __future__ import annotations

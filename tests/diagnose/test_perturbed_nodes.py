@@ -55,6 +55,16 @@ def test_of_sixty_nodes_the_two_planted_ones_are_found_in_nine_of_ten_draws_of_2
     assert none >= 9, "nothing differs in two samples of one graph"
 
 
+def test_where_variances_tell_nothing_and_graphs_are_sparse_it_ranks_better_than_correlations_do():
+    by_lasso = by_correlations = 0
+    for a, b, _, nodes in draws(200):
+        moved = np.linalg.norm(np.corrcoef(a.T) - np.corrcoef(b.T), axis=0)
+        by_correlations += sorted(np.argsort(-moved)[:2].tolist()) == nodes
+        by_lasso += sorted(perturbed_nodes(a / a.std(axis=0), b / b.std(axis=0)).ranking[:2]) == nodes
+    assert by_lasso >= 9
+    assert by_correlations <= 7
+
+
 def test_fewer_samples_find_fewer():
     assert sum(sorted(perturbed_nodes(a, b).found) == nodes for a, b, _, nodes in draws(12)) < 5
 
