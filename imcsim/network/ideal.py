@@ -37,9 +37,10 @@ class IdealCrossbar(NamedTuple):
 class IdealNetwork:
     """A perceptron as a chip without any error: it can be read forward and backward, and knows what was written.
 
-    A weight is a cell; `rewritten` is how many weights have changed their value since the network was made. Its weights
-    (members, inputs, outputs) and biases (members, outputs) may be an ensemble's: then samples are (samples, inputs),
-    the same to all, or (members, samples, inputs), and reads are (members, samples, units).
+    A weight is a cell; `rewritten` is how many weights have changed their value since the network was made, of an
+    ensemble in the member with the most. Its weights (members, inputs, outputs) and biases (members, outputs) may be an
+    ensemble's: then samples are (samples, inputs), the same to all, or (members, samples, inputs), and reads are
+    (members, samples, units).
     """
 
     mlp: MLP
@@ -113,7 +114,8 @@ class IdealNetwork:
 
     def _rewritten(self, mlp: MLP) -> Self:
         pairs = zip(mlp.weights, self.mlp.weights, strict=True)
-        changed = sum(int(np.count_nonzero(new != old)) for new, old in pairs)
+        # of an ensemble those of one member, the one with the most
+        changed = sum(int(np.count_nonzero(new != old, axis=(-2, -1)).max()) for new, old in pairs)
         return dataclasses.replace(self, mlp=mlp, rewritten=self.rewritten + changed)
 
     def counts(self) -> Counts:

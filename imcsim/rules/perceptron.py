@@ -1,12 +1,12 @@
 """The linear perceptron, whose learning curves are known exactly: what stochastic rules are checked against.
 
-Weights w (N, M) learn a teacher of the same shape from y = x w, x ~ N(0, 1) drawn at each step, the targets with noise of
-standard deviation gamma. Of the excess error E = |w - w*|^2 / 2, with the rate eta,
+Weights w (N, M) learn a teacher of the same shape from y = x w, x ~ N(0, 1) drawn at each step, the targets with noise
+of standard deviation gamma. Of the excess error E = |w - w*|^2 / 2, with the rate eta,
 
     <E_(t+1)> = (1 - 2 eta + eta^2 A) <E_t> + eta^2 B
 
-and so E_inf = eta B / (2 - eta A), stable below eta = 2 / A, fastest at 1 / A. Werfel, Xie & Seung 2005 (unverified) have
-the dominant terms; A and B in full are those of references/learning_rules.md, section 7.
+and so E_inf = eta B / (2 - eta A), stable below eta = 2 / A, fastest at 1 / A. Werfel, Xie & Seung 2005 (unverified)
+have the dominant terms; A and B in full are those of references/learning_rules.md, section 7.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ import numpy as np
 
 from imcsim.network.protocols import Counts, LayerUpdate, Updates, WeightProbes
 from imcsim.rng import Generators, children, draw_keys, drawn
-from imcsim.rules.entry import RuleEntry, Shapes, StepCost, units_of, weights_of
+from imcsim.rules.entry import RuleEntry, Shapes, StepCost, needs_nothing, units_of, weights_of
 from imcsim.rules.rule import Batch, Info, LearningRule
 from imcsim.specs.fields import Spec, limited
 from imcsim.updates import Dense, dense, scaled
@@ -68,7 +68,12 @@ def weight_perturbation(spec: WeightSpec = _DEFAULT) -> LearningRule:
         assert total is not None
         return total, state, Info(counts, told.stored, network)
 
-    return LearningRule(lambda network, rng: None, step)
+    return LearningRule(_init, step)
+
+
+def _init(network: Any, rng: Generators) -> None:
+    """Nothing is asked for but passes and writes, and nothing is held from step to step."""
+    del network, rng
 
 
 def cost(spec: WeightSpec, shapes: Shapes, samples: int) -> StepCost:
@@ -91,8 +96,8 @@ def _noise(spec: WeightSpec, network: Any, rng: Generators) -> Updates:
     def of(shape: tuple[int, ...], *name: str | int) -> Array:
         def draw(one: Any) -> Array:
             if spec.noise == "gaussian":
-                return spec.sigma * one.standard_normal(shape)
-            return spec.sigma * (2.0 * one.integers(0, 2, shape) - 1.0)
+                return np.asarray(spec.sigma * one.standard_normal(shape))
+            return np.asarray(spec.sigma * (2.0 * one.integers(0, 2, shape) - 1.0))
 
         return drawn(children(keys, *name), draw)
 
@@ -129,7 +134,7 @@ ENTRIES = (
         summary="weight perturbation: noise on all weights at once",
         options=WeightSpec,
         build=weight_perturbation,
-        requires=lambda options: (),
+        requires=needs_nothing,
         unbiased=True,
         asks=cost,
         needs="forward reads; the loss, of each sample or of the batch",
