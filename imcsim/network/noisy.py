@@ -87,7 +87,7 @@ def _in_steps(values: Array, top: int) -> Array:
 
 
 def _with_noise(values: Array, sigma: Array | float, rng: Generators) -> Array:
-    """Values with Gaussian noise of standard deviation sigma, (..., 1, 1) or a number; where it is 0.0 the very same."""
+    """Values with Gaussian noise of standard deviation sigma, (..., 1, 1) or a number; of 0.0 the very same."""
     if isinstance(sigma, float) and sigma == 0.0:
         return values
     normals = drawn(rng, lambda one: one.standard_normal(values.shape[-2:]))
