@@ -87,8 +87,8 @@ def trained(rule, data, seeds, rate, epochs=EPOCHS):
     streams = [child(seed, "steps") for seed in seeds]
     for every in zip(*(batches(data, seed, epochs) for seed in seeds), strict=True):
         x, y = (np.stack(parts) for parts in zip(*every, strict=True))
-        updates, state, _ = rule.step(network, state, Batch(x, y), streams)
-        network = network.write(updates, streams)
+        updates, state, info = rule.step(network, state, Batch(x, y), streams)
+        network = (info.network or network).write(updates, streams)
     return network
 
 
