@@ -45,7 +45,7 @@ DRAWS = {
     "wp": 20_000,
 }
 # what perturbs at random has an error left of its mean, 1 - cos = (degrees of freedom) / (2 draws)
-COSINE = {"np": 0.99, "inp": 0.99, "dnp": 0.99, "dinp": 0.99, "wp": 0.9}
+COSINE = {"np": 0.99, "inp": 0.99, "dnp": 0.98, "dinp": 0.99, "wp": 0.9}
 
 
 def alignment_of(name, options):
