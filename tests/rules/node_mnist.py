@@ -34,7 +34,7 @@ class Case(NamedTuple):
         return f"danp-784-{'-'.join(map(str, self.hidden))}-10"
 
 
-SMALL = Case((256,), 1e-3, epochs=20, reference=0.953)
+SMALL = Case((256,), 3e-3, epochs=20, reference=0.953)
 WIDE = Case((1024, 1024, 1024), 1e-3, epochs=20, reference=0.964)
 
 
