@@ -221,6 +221,15 @@ def layer_specs(spec: ChipSpec, activation: str, layers: int) -> tuple[ChipSpec,
     return (spec, *[spec.replace("dac.signed", signed)] * (layers - 1))
 
 
+def matrix_specs(spec: ChipSpec, activation: str, layers: int) -> tuple[ChipSpec | None, ...]:
+    """The design of the decorrelation matrix ahead of each layer, None where that is not on an array: as layer_specs.
+
+    Inputs of the first have a sign where its converters say so, those of others where the activation has.
+    """
+    hidden = spec.of_decorrelation(signed=ACTIVATIONS[activation].signed)
+    return (spec.of_decorrelation(), *[hidden] * (layers - 1))
+
+
 def _of_layer(key: int | Sequence[int], index: int, name: str = "layer") -> Any:
     """The key of a layer of the die of `key`, or of an ensemble, a list of them."""
     if isinstance(key, Sequence | np.ndarray):
@@ -239,8 +248,7 @@ def _matrices(
     """The decorrelation matrices ahead of all layers, on the die(design, layer); None where the design has none."""
     if spec.decorrelation is None:
         return None
-    hidden = spec.of_decorrelation(signed=ACTIVATIONS[mlp.activation].signed)
-    designs = (spec.of_decorrelation(), *[hidden] * (len(mlp.weights) - 1))
+    designs = matrix_specs(spec, mlp.activation, len(mlp.weights))
     return identities(designs, [len(w) for w in mlp.weights], die, rng)
 
 

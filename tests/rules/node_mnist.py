@@ -1,4 +1,4 @@
-"""MNIST on the ideal chip by decorrelated activity-based node perturbation, Adam, batches of 100.
+"""MNIST on the ideal chip by decorrelated activity-based node perturbation, batches of 100, Adam down half a cosine.
 
 `IMCSIM_DATA=... python tests/rules/node_mnist.py` prints the validation accuracy of the small network at every rate of
 GRID; `python tests/rules/node_mnist.py wide` the test accuracy of 3 x 1024 units.
@@ -8,7 +8,7 @@ import sys
 from typing import NamedTuple
 
 from imcsim.datasets import load
-from imcsim.descent import DescentSpec
+from imcsim.descent import CosineSchedule, DescentSpec
 from imcsim.learning import learn
 from imcsim.network.ideal import IdealNetwork
 from imcsim.network.mlp import NetworkSpec, initial_mlp
@@ -34,14 +34,14 @@ class Case(NamedTuple):
         return f"danp-784-{'-'.join(map(str, self.hidden))}-10"
 
 
-SMALL = Case((256,), 3e-3, epochs=20, reference=0.953)
+SMALL = Case((256,), 3e-3, epochs=15, reference=0.953)
 WIDE = Case((1024, 1024, 1024), 1e-3, epochs=20, reference=0.964)
 
 
 def learned(case, data, seed):
     """What learning gave, its history with it."""
     network = initial_mlp(NetworkSpec(hidden=case.hidden, activation="relu"), 784, 10, child(seed, "weights"))
-    descent = DescentSpec(epochs=case.epochs, batch_size=100, learning_rate=case.rate)
+    descent = DescentSpec(epochs=case.epochs, batch_size=100, learning_rate=case.rate, schedule=CosineSchedule())
     rule = learning_rule("danp", {"sigma": 1e-2, "decorrelation": {"rate": 1e-3}})
     return learn(IdealNetwork(network, "cross_entropy"), rule, data, descent, child(seed, "run"))
 

@@ -81,9 +81,11 @@ def ideal_network(weights):
     return IdealNetwork(MLP(tuple(weights), biases, "tanh"), "cross_entropy")
 
 
-def trained(rule, data, seeds, rate, epochs=EPOCHS):
-    """The networks of all seeds after training, as one ensemble."""
-    network = ideal_network([np.stack(layer) for layer in zip(*map(initial_weights, seeds), strict=True)])
+def trained(rule, data, seeds, rate, epochs=EPOCHS, start=None):
+    """The networks of all seeds after training, as one ensemble, which is `start` ahead of it where that is given."""
+    if start is None:
+        start = ideal_network([np.stack(layer) for layer in zip(*map(initial_weights, seeds), strict=True)])
+    network = start
     rule = chain(rule, adam(rate))
     state = rule.init(network, [child(seed, "rule") for seed in seeds])
     streams = [child(seed, "steps") for seed in seeds]
