@@ -45,12 +45,16 @@ class IdealNetwork:
     ensemble in the member with the most. Its weights (members, inputs, outputs) and biases (members, outputs) may be an
     ensemble's: then samples are (samples, inputs), the same to all, or (members, samples, inputs), and reads are
     (members, samples, units). The loss may be read by an ADC.
+
+    `decorrelation` are matrices (inputs, inputs), or (members, inputs, inputs), held and multiplied in digital: see
+    `Decorrelating`.
     """
 
     mlp: MLP
     loss_name: str
     rewritten: int = 0
     loss_adc: LossADC | None = None
+    decorrelation: tuple[Array, ...] | None = None
 
     @property
     def shapes(self) -> tuple[tuple[int, int], ...]:
@@ -79,7 +83,16 @@ class IdealNetwork:
         self, x: Array, rng: Generators, *, nodes: tuple[Array | None, ...] | None = None, now_s: float = 0.0
     ) -> Reads:
         del rng, now_s  # nothing is drawn, and nothing drifts
-        return layer_by_layer(len(self.shapes), x, lambda layer, a: (a, self._sums(layer, a)), self._outputs, nodes)
+
+        def read(layer: int, a: Array) -> tuple[Array, Array]:
+            a = self._entering(layer, a)
+            return a, self._sums(layer, a)
+
+        return layer_by_layer(len(self.shapes), x, read, self._outputs, nodes)
+
+    def _entering(self, layer: int, a: Array) -> Array:
+        """What enters a layer of what the one below puts out."""
+        return a if self.decorrelation is None else np.asarray(a @ self.decorrelation[layer])
 
     def _sums(self, layer: int, x: Array) -> Array:
         return np.asarray(x @ self.mlp.weights[layer] + self.mlp.biases[layer][..., np.newaxis, :])
@@ -108,6 +121,12 @@ class IdealNetwork:
         weights = tuple(w + dense(u.weights) for w, u in zip(self.mlp.weights, updates, strict=True))
         biases = tuple(b + u.biases for b, u in zip(self.mlp.biases, updates, strict=True))
         return self._rewritten(MLP(weights, biases, self.activation))
+
+    def decorrelate(self, changes: tuple[Array, ...], rng: Generators, *, now_s: float = 0.0) -> Self:
+        del rng, now_s
+        before = self.decorrelation or tuple(np.eye(inputs) for inputs, _ in self.shapes)
+        after = tuple(matrix + change for matrix, change in zip(before, changes, strict=True))
+        return dataclasses.replace(self, decorrelation=after)
 
     def probe(self, x: Array, target: Array, probes: Probes, rng: Generators, *, now_s: float = 0.0) -> Probed:
         probes = one_by_one(self, probes)

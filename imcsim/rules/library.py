@@ -9,6 +9,8 @@ from typing import Any
 from imcsim.errors import Problem, SpecError, did_you_mean
 from imcsim.rules import (
     backprop,
+    decorrelated_backprop,
+    decorrelated_perturbation,
     direct_feedback,
     feedback_alignment,
     in_float,
@@ -24,13 +26,15 @@ from imcsim.specs.fields import Spec
 # Rules that send the error backward.
 FEEDBACK: dict[str, RuleEntry] = {
     entry.name: entry
-    for family in (backprop, feedback_alignment, direct_feedback, sign_symmetry)
+    for family in (backprop, decorrelated_backprop, feedback_alignment, direct_feedback, sign_symmetry)
     for entry in family.ENTRIES
 }
 
 # Rules that perturb, and see what the loss makes of it.
 PERTURBATION: dict[str, RuleEntry] = {
-    entry.name: entry for family in (node_perturbation, weight_perturbation) for entry in family.ENTRIES
+    entry.name: entry
+    for family in (node_perturbation, decorrelated_perturbation, weight_perturbation)
+    for entry in family.ENTRIES
 }
 
 RULES: dict[str, RuleEntry] = FEEDBACK | PERTURBATION

@@ -40,10 +40,12 @@ DRAWS = {
     "on_chip_backprop-pruning": 3000,
     "np": 6000,
     "inp": 1000,
+    "dnp": 6000,
+    "dinp": 1000,
     "wp": 20_000,
 }
 # what perturbs at random has an error left of its mean, 1 - cos = (degrees of freedom) / (2 draws)
-COSINE = {"np": 0.99, "inp": 0.99, "wp": 0.9}
+COSINE = {"np": 0.99, "inp": 0.99, "dnp": 0.98, "dinp": 0.99, "wp": 0.9}
 
 
 def alignment_of(name, options):
@@ -139,6 +141,7 @@ class Without:
 
 WORDS = {
     "each_loss": "the loss of each sample",
+    "decorrelate": "decorrelation matrices",
     "written": "the weights as last written|the signs of the weights as last written",
     "backward": "a transpose read",
     "auxiliary": "auxiliary crossbars, .*feedback_on",
