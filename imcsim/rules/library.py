@@ -14,6 +14,7 @@ from imcsim.rules import (
     in_float,
     node_perturbation,
     sign_symmetry,
+    weight_perturbation,
 )
 from imcsim.rules.entry import RuleEntry
 from imcsim.rules.rule import LearningRule
@@ -28,7 +29,9 @@ FEEDBACK: dict[str, RuleEntry] = {
 }
 
 # Rules that perturb, and see what the loss makes of it.
-PERTURBATION: dict[str, RuleEntry] = {entry.name: entry for family in (node_perturbation,) for entry in family.ENTRIES}
+PERTURBATION: dict[str, RuleEntry] = {
+    entry.name: entry for family in (node_perturbation, weight_perturbation) for entry in family.ENTRIES
+}
 
 RULES: dict[str, RuleEntry] = FEEDBACK | PERTURBATION
 
