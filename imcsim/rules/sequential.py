@@ -3,9 +3,9 @@
     wp_sequential   g_ij = (C(w_ij + d) - C) / d, C the mean loss of the batch (Jabri & Flower 1992)
     np_sequential   D_j = (L(z_j + d) - L) / d of every sample, g = a_in^T D / samples (Widrow & Lehr 1990, MR III)
 
-With `difference` "central" it is C(w + d) - C(w - d) over 2 d, with an error O(d^2) in place of O(d). Weights are written
-and written back; biases are digital, weights of an input that is 1. Where weights have codes, d is what is really
-written, and a weight that cannot go up goes down (rules.perturbed). references/learning_rules.md, section 1.
+With `difference` "central" it is C(w + d) - C(w - d) over 2 d, with an error O(d^2) in place of O(d). Weights are
+written and written back; biases are digital, weights of an input that is 1. Where weights have codes, d is what is
+really written, and a weight that cannot go up goes down (rules.perturbed). references/learning_rules.md, section 1.
 """
 
 from __future__ import annotations
@@ -174,6 +174,6 @@ ENTRIES = (
         unbiased=True,
         needs="forward reads; the loss of each sample; a perturbation that is added to sums",
         cost="(1 + n_1 + ... + n_L) B forward passes; (1 + 2 (n_1 + ... + n_L)) B central",
-        source="Widrow & Lehr 1990 (Proc. IEEE 78, 1415: Madaline rule III; unverified); learning_rules.md, section 1.2",
+        source="Widrow & Lehr 1990 (Proc. IEEE 78, 1415: MR III; unverified); learning_rules.md, section 1.2",
     ),
 )

@@ -115,7 +115,7 @@ ENTRIES = (
         asks=summed_cost,
         unbiased=True,
         needs="the loss, of each sample or of the batch; weights that can be written there and back",
-        cost="(1 + draws (n_1 + ... + n_L)) B forward passes; draws P random numbers; every weight is written 2 draws times",
+        cost="(1 + draws (n_1 + ... + n_L)) B forward passes; draws P random numbers; 2 draws writes of every weight",
         source="Flower & Jabri 1993 (NIPS 5, 212; unverified); references: learning_rules.md, section 1.3",
     ),
 )
