@@ -60,8 +60,8 @@ def _places(shapes: tuple[tuple[int, int], ...], *, weights: bool) -> tuple[Arra
         rows = np.append(np.arange(inputs if weights else 0), -1)
         row, unit = np.meshgrid(rows, np.arange(outputs), indexing="ij")
         found.append((np.full(row.size, layer), row.ravel(), unit.ravel()))
-    layer, row, unit = (np.concatenate(one) for one in zip(*found, strict=True))
-    return layer, row, unit
+    layers, rows, units = (np.concatenate(one) for one in zip(*found, strict=True))
+    return layers, rows, units
 
 
 def _steps(shapes: tuple[tuple[int, int], ...], probes: NodesInTurn | WeightsInTurn, many: int) -> Array:

@@ -126,8 +126,10 @@ class IdealNetwork:
             losses = np.moveaxis(read_loss(self.loss_adc, np.moveaxis(exact, 0, -2), rng), -2, 0)
         counts, after = self.cost(len(losses) * x.shape[-2]), self
         if isinstance(probes, WeightsInTurn):  # written there and back, where the step is not lost to rounding
-            pairs = zip(self.mlp.weights, probes.steps, strict=True)
-            moved = (w + (step if np.ndim(step) == 0 else step[:-1]) != w for w, step in pairs)
+            steps = (
+                np.broadcast_to(step, (i + 1, o))[:-1] for step, (i, o) in zip(probes.steps, self.shapes, strict=True)
+            )
+            moved = (w + step != w for w, step in zip(self.mlp.weights, steps, strict=True))
             words = 2 * sum(int(np.count_nonzero(one, axis=(-2, -1)).max()) for one in moved)
             counts = counts.plus(Counts(cell_writes=words, word_writes=words))
             after = dataclasses.replace(self, rewritten=self.rewritten + words)

@@ -41,7 +41,7 @@ DRAWS = {
     "np": 6000,
     "inp": 1000,
     "wp": 20_000,
-    "swnp": 4000,
+    "swnp": 1000,
 }
 # what perturbs at random has an error left of its mean, 1 - cos = (degrees of freedom) / (2 draws)
 COSINE = {"np": 0.99, "inp": 0.99, "wp": 0.9, "swnp": 0.99}
