@@ -76,6 +76,11 @@ class IdealNetwork:
             raise CapabilityError([problem])
         return True
 
+    @property
+    def loss_lsb(self) -> float | None:
+        """From a code of the loss ADC to the next; None: losses are read exactly."""
+        return None if self.loss_adc is None else self.loss_adc.lsb
+
     def forward(
         self, x: Array, rng: Generators, *, nodes: tuple[Array | None, ...] | None = None, now_s: float = 0.0
     ) -> Reads:
