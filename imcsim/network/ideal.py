@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
 
@@ -12,7 +13,7 @@ from imcsim.network.activations import ACTIVATIONS
 from imcsim.network.losses import LOSSES
 from imcsim.network.mlp import MLP
 from imcsim.network.passes import layer_by_layer
-from imcsim.network.probing import in_turn, one_by_one, together
+from imcsim.network.probing import one_by_one, probed, together
 from imcsim.network.protocols import Counts, NodeProbes, Probed, Probes, Reads, Updates
 from imcsim.rng import Generators
 from imcsim.updates import dense
@@ -37,9 +38,10 @@ class IdealCrossbar(NamedTuple):
 class IdealNetwork:
     """A perceptron as a chip without any error: it can be read forward and backward, and knows what was written.
 
-    A weight is a cell; `rewritten` is how many weights have changed their value since the network was made. Its weights
-    (members, inputs, outputs) and biases (members, outputs) may be an ensemble's: then samples are (samples, inputs),
-    the same to all, or (members, samples, inputs), and reads are (members, samples, units).
+    A weight is a cell; `rewritten` is how many weights have changed their value since the network was made, of members
+    the mean, rounded down at each write. Its weights (members, inputs, outputs) and biases (members, outputs) may be
+    an ensemble's: then samples are (samples, inputs), the same to all, or (members, samples, inputs), and reads are
+    (members, samples, units).
     """
 
     mlp: MLP
@@ -104,17 +106,24 @@ class IdealNetwork:
         probes = one_by_one(self, probes)
         if isinstance(probes, NodeProbes):
             return together(self, x, target, probes, rng)
-        return in_turn(self, x, target, probes, rng, now_s, self._written_back)
+        losses: list[Array] = []
+        after: IdealNetwork = self
+        for probe in probes.weights:  # nothing is drawn: a key for each pass would take longer than small passes do
+            perturbed = after.write(probe, rng)
+            losses.append(perturbed.loss(perturbed.forward(x, rng), target, rng))
+            after = self._written_back(perturbed, probe, rng, now_s)
+        return probed(self, after, losses, x)
 
-    def _written_back(self, probed: IdealNetwork, probe: Updates, rng: Generators, now_s: float) -> IdealNetwork:
+    def _written_back(self, perturbed: IdealNetwork, probe: Updates, rng: Generators, now_s: float) -> IdealNetwork:
         """The network after its own weights were written over those of a probe: to the bit, as subtracting is not."""
         del probe, rng, now_s
-        return probed._rewritten(self.mlp)
+        return perturbed._rewritten(self.mlp)
 
     def _rewritten(self, mlp: MLP) -> Self:
         pairs = zip(mlp.weights, self.mlp.weights, strict=True)
-        changed = sum(int(np.count_nonzero(new != old)) for new, old in pairs)
-        return dataclasses.replace(self, mlp=mlp, rewritten=self.rewritten + changed)
+        # of members that are written alike each has the mean
+        changed = sum(np.count_nonzero(new != old) // math.prod(new.shape[:-2]) for new, old in pairs)
+        return dataclasses.replace(self, mlp=mlp, rewritten=self.rewritten + int(changed))
 
     def counts(self) -> Counts:
         return Counts(cell_writes=self.rewritten, word_writes=self.rewritten)

@@ -12,6 +12,7 @@ from imcsim.rules import (
     direct_feedback,
     feedback_alignment,
     in_float,
+    multiplexed,
     node_perturbation,
     sign_symmetry,
 )
@@ -28,7 +29,9 @@ FEEDBACK: dict[str, RuleEntry] = {
 }
 
 # Rules that perturb, and see what the loss makes of it.
-PERTURBATION: dict[str, RuleEntry] = {entry.name: entry for family in (node_perturbation,) for entry in family.ENTRIES}
+PERTURBATION: dict[str, RuleEntry] = {
+    entry.name: entry for family in (node_perturbation, multiplexed) for entry in family.ENTRIES
+}
 
 RULES: dict[str, RuleEntry] = FEEDBACK | PERTURBATION
 
