@@ -13,8 +13,10 @@ from imcsim.rules import (
     feedback_alignment,
     in_float,
     multiplexed,
+    multiplexed_analog,
     node_perturbation,
     sign_symmetry,
+    spsa,
 )
 from imcsim.rules.entry import RuleEntry
 from imcsim.rules.rule import LearningRule
@@ -30,7 +32,9 @@ FEEDBACK: dict[str, RuleEntry] = {
 
 # Rules that perturb, and see what the loss makes of it.
 PERTURBATION: dict[str, RuleEntry] = {
-    entry.name: entry for family in (node_perturbation, multiplexed) for entry in family.ENTRIES
+    entry.name: entry
+    for family in (node_perturbation, multiplexed, multiplexed_analog, spsa)
+    for entry in family.ENTRIES
 }
 
 RULES: dict[str, RuleEntry] = FEEDBACK | PERTURBATION

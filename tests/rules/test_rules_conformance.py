@@ -37,9 +37,9 @@ EVERY_CASE = pytest.mark.parametrize(
 # rules that draw need as many draws as leave their mean a thousandth of the gradient's length beside it
 DRAWS = {"hardware_in_the_loop-pruning": 3000, "on_chip_backprop-pruning": 3000, "np": 6000, "inp": 1000}
 # so many perturbations in a step as there would be draws
-STEPS = {"mgd": {"tau_x": 5000, "tau_theta": 5000}}
+STEPS = {"mgd": {"tau_x": 5000, "tau_theta": 5000}, "spsa": {"draws": 5000}}
 # what perturbs at random has an error left of its mean, 1 - cos = (degrees of freedom) / (2 draws)
-COSINE = {"np": 0.99, "inp": 0.99, "mgd": 0.99}
+COSINE = {"np": 0.99, "inp": 0.99, "mgd": 0.99, "spsa": 0.99}
 
 
 def alignment_of(name, options):
