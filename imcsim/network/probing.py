@@ -59,7 +59,7 @@ def in_turn(
     else:
         for place in range(_how_many(network, x, probes)):
             read(network, tuple(None if one is None else one[place] for one in probes.nodes))
-    return probed(network, after, losses, x)
+    return _probed(network, after, losses, x)
 
 
 def together(network: Any, x: Array, target: Array, probes: NodeProbes, rng: Generators) -> Probed:
@@ -74,7 +74,7 @@ def together(network: Any, x: Array, target: Array, probes: NodeProbes, rng: Gen
         part = tuple(None if one is None else one[start : start + at_once] for one in probes.nodes)
         reads = network.forward(x, children(keys, "read", start), nodes=part)
         losses.extend(network.loss(reads, target, children(keys, "loss", start)))
-    return probed(network, network, losses, x)
+    return _probed(network, network, losses, x)
 
 
 def one_by_one(network: Any, probes: Probes) -> NodeProbes | WeightProbes:
@@ -125,8 +125,7 @@ def _how_many(network: Any, x: Array, probes: NodeProbes) -> int:
     return int(next(iter(shapes.values()))[0])
 
 
-def probed(network: Any, after: Any, losses: list[Array], x: Array) -> Probed:
-    """What probing `network` showed that left it as `after`: a loss (samples,) of x a perturbation."""
+def _probed(network: Any, after: Any, losses: list[Array], x: Array) -> Probed:
     if not losses:
         raise SpecError.of("probes", "must be one perturbation or more", given="none")
     passes = network.cost(len(losses) * x.shape[-2])

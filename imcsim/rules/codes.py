@@ -157,8 +157,8 @@ def begun(spec: CodeSpec, places: int, rng: Generators) -> Code:
 
     Raises SpecError for a Walsh code that is shorter than the parameters.
     """
-    drawn: Any = draw_keys(rng)
-    keys = np.asarray(drawn, np.uint64)
+    drawn = draw_keys(rng)
+    keys = np.asarray(drawn if isinstance(drawn, int | tuple) else drawn.keys, np.uint64)
     amplitude = spec.norm / np.sqrt(places)
     if spec.code == "random":
         sparsity = spec.sparsity or 1

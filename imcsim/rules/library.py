@@ -17,6 +17,7 @@ from imcsim.rules import (
     node_perturbation,
     sign_symmetry,
     spsa,
+    weight_perturbation,
 )
 from imcsim.rules.entry import RuleEntry
 from imcsim.rules.rule import LearningRule
@@ -33,7 +34,7 @@ FEEDBACK: dict[str, RuleEntry] = {
 # Rules that perturb, and see what the loss makes of it.
 PERTURBATION: dict[str, RuleEntry] = {
     entry.name: entry
-    for family in (node_perturbation, multiplexed, multiplexed_analog, spsa)
+    for family in (node_perturbation, weight_perturbation, multiplexed, multiplexed_analog, spsa)
     for entry in family.ENTRIES
 }
 
