@@ -34,7 +34,7 @@ ORDER = [
     {"rules", "datasets"},
     {"descent"},
     {"training"},
-    {"learning"},
+    {"learning", "ensembles"},
     {"study"},
     {"experiment"},
     {"x_axis"},

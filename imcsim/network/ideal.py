@@ -10,10 +10,10 @@ import numpy as np
 
 from imcsim.converters.loss import read_loss
 from imcsim.errors import CapabilityError
-from imcsim.network.activations import ACTIVATIONS
 from imcsim.network.capabilities import converts_the_mean
-from imcsim.network.losses import LOSSES
+from imcsim.network.losses import BEHIND_NEURONS, LOSSES
 from imcsim.network.mlp import MLP
+from imcsim.network.neurons import Neurons, outputs
 from imcsim.network.passes import layer_by_layer
 from imcsim.network.probing import in_turn, one_by_one, together
 from imcsim.network.protocols import Counts, NodeProbes, Probed, Probes, Reads, Updates
@@ -45,12 +45,16 @@ class IdealNetwork:
     ensemble in the member with the most. Its weights (members, inputs, outputs) and biases (members, outputs) may be an
     ensemble's: then samples are (samples, inputs), the same to all, or (members, samples, inputs), and reads are
     (members, samples, units). The loss may be read by an ADC.
+
+    `neurons`, one a layer, are circuits in place of digital neurons, of which rules know nothing: those of the hidden
+    layers, and of the last where the loss has neurons ahead of it (BEHIND_NEURONS).
     """
 
     mlp: MLP
     loss_name: str
     rewritten: int = 0
     loss_adc: LossADC | None = None
+    neurons: tuple[Neurons | None, ...] | None = None
 
     @property
     def shapes(self) -> tuple[tuple[int, int], ...]:
@@ -85,11 +89,14 @@ class IdealNetwork:
         return np.asarray(x @ self.mlp.weights[layer] + self.mlp.biases[layer][..., np.newaxis, :])
 
     def _outputs(self, layer: int, z: Array) -> Array:
-        del layer
-        return np.asarray(ACTIVATIONS[self.activation].function(z))
+        return outputs(self.activation, None if self.neurons is None else self.neurons[layer], z)
 
     def loss(self, reads: Reads, target: Array, rng: Generators) -> Array:
-        exact = np.asarray(LOSSES[self.loss_name].value(reads.z[-1], target))
+        z, loss = reads.z[-1], LOSSES[self.loss_name]
+        if self.neurons is not None and self.loss_name in BEHIND_NEURONS:
+            activation, loss = BEHIND_NEURONS[self.loss_name]
+            z = outputs(activation, self.neurons[-1], z)
+        exact = np.asarray(loss.value(z, target))
         return exact if self.loss_adc is None else read_loss(self.loss_adc, exact, rng)
 
     def loss_gradient(self, reads: Reads, target: Array) -> Array:
