@@ -34,7 +34,7 @@ ORDER = [
     {"rules", "datasets", "diagnose"},
     {"descent", "cost"},
     {"training"},
-    {"learning"},
+    {"learning", "ensembles"},
     {"study"},
     {"experiment"},
     {"x_axis"},

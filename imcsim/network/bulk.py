@@ -12,6 +12,13 @@ from imcsim.network.protocols import NodesInTurn, Reads, WeightsInTurn
 Array = np.ndarray[Any, Any]
 
 
+def knows(network: Any) -> bool:
+    """Whether the kernel has the activation and the loss of the network."""
+    from imcsim.kernels.in_turn import ACTIVATIONS, LOSSES
+
+    return network.activation in ACTIVATIONS and network.loss_name in LOSSES
+
+
 def losses_one_by_one(network: Any, reads: Reads, target: Array, probes: NodesInTurn | WeightsInTurn) -> Array:
     """Exact losses under each perturbation, (K, samples), or of an ensemble (K, members, samples).
 

@@ -10,13 +10,13 @@ import numpy as np
 
 from imcsim.converters.loss import read_loss
 from imcsim.errors import CapabilityError
-from imcsim.network.activations import ACTIVATIONS
-from imcsim.network.bulk import losses_one_by_one
+from imcsim.network.bulk import knows, losses_one_by_one
 from imcsim.network.capabilities import converts_the_mean
-from imcsim.network.losses import LOSSES
+from imcsim.network.losses import BEHIND_NEURONS, LOSSES
 from imcsim.network.mlp import MLP
+from imcsim.network.neurons import Neurons, outputs
 from imcsim.network.passes import layer_by_layer
-from imcsim.network.probing import in_turn, together
+from imcsim.network.probing import in_turn, one_by_one, together
 from imcsim.network.protocols import Counts, NodeProbes, NodesInTurn, Probed, Probes, Reads, Updates, WeightsInTurn
 from imcsim.rng import Generators
 from imcsim.specs.loss_adc import LossADC
@@ -49,6 +49,9 @@ class IdealNetwork:
 
     `decorrelation` are matrices (inputs, inputs), or (members, inputs, inputs), held and multiplied in digital: see
     `Decorrelating`.
+
+    `neurons`, one a layer, are circuits in place of digital neurons, of which rules know nothing: those of the hidden
+    layers, and of the last where the loss has neurons ahead of it (BEHIND_NEURONS).
     """
 
     mlp: MLP
@@ -56,6 +59,7 @@ class IdealNetwork:
     rewritten: int = 0
     loss_adc: LossADC | None = None
     decorrelation: tuple[Array, ...] | None = None
+    neurons: tuple[Neurons | None, ...] | None = None
 
     @property
     def shapes(self) -> tuple[tuple[int, int], ...]:
@@ -104,11 +108,14 @@ class IdealNetwork:
         return np.asarray(x @ self.mlp.weights[layer] + self.mlp.biases[layer][..., np.newaxis, :])
 
     def _outputs(self, layer: int, z: Array) -> Array:
-        del layer
-        return np.asarray(ACTIVATIONS[self.activation].function(z))
+        return outputs(self.activation, None if self.neurons is None else self.neurons[layer], z)
 
     def loss(self, reads: Reads, target: Array, rng: Generators) -> Array:
-        exact = np.asarray(LOSSES[self.loss_name].value(reads.z[-1], target))
+        z, loss = reads.z[-1], LOSSES[self.loss_name]
+        if self.neurons is not None and self.loss_name in BEHIND_NEURONS:
+            activation, loss = BEHIND_NEURONS[self.loss_name]
+            z = outputs(activation, self.neurons[-1], z)
+        exact = np.asarray(loss.value(z, target))
         return exact if self.loss_adc is None else read_loss(self.loss_adc, exact, rng)
 
     def loss_gradient(self, reads: Reads, target: Array) -> Array:
@@ -136,7 +143,9 @@ class IdealNetwork:
 
     def probe(self, x: Array, target: Array, probes: Probes, rng: Generators, *, now_s: float = 0.0) -> Probed:
         if isinstance(probes, NodesInTurn | WeightsInTurn):
-            return self._one_by_one(x, target, probes, rng)
+            if self.neurons is None and self.decorrelation is None and knows(self):
+                return self._one_by_one(x, target, probes, rng)
+            probes = one_by_one(self, probes)
         draws = self.loss_adc is not None and self.loss_adc.noise_lsb > 0
         if isinstance(probes, NodeProbes) and not draws:
             return together(self, x, target, probes, rng)

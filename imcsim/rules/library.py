@@ -14,9 +14,12 @@ from imcsim.rules import (
     direct_feedback,
     feedback_alignment,
     in_float,
+    multiplexed,
+    multiplexed_analog,
     node_perturbation,
     sequential,
     sign_symmetry,
+    spsa,
     summed,
     weight_perturbation,
 )
@@ -39,6 +42,9 @@ _PERTURBING = (
     weight_perturbation,
     sequential,
     summed,
+    multiplexed,
+    multiplexed_analog,
+    spsa,
 )
 FEEDBACK: dict[str, RuleEntry] = {entry.name: entry for family in _BACKWARD for entry in family.ENTRIES}
 PERTURBATION: dict[str, RuleEntry] = {entry.name: entry for family in _PERTURBING for entry in family.ENTRIES}

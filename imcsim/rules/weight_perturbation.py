@@ -2,8 +2,7 @@
 
 With psi drawn for every weight of standard deviation sigma, and C the mean loss of the batch:
 
-    forward    g = (C(w + psi) - C(w)) psi / sigma^2
-    central    g = (C(w + psi) - C(w - psi)) psi / (2 sigma^2)
+    g = (C(w + psi) - C(w)) psi / sigma^2
 
 Werfel, Xie & Seung 2005 (Gaussian psi, forward); Spall 1992 calls the central form with psi = +-sigma SPSA (both
 unverified); references/learning_rules.md, sections 2 and 7. The chip writes each perturbation, and takes it back; where
@@ -39,7 +38,6 @@ class WeightSpec(Spec):
 
     sigma: float = limited(0.01, low=1e-12, high=1e3)
     noise: Literal["gaussian", "rademacher"] = "gaussian"
-    difference: Literal["forward", "central"] = "forward"
     draws: int = limited(1, low=1, high=100_000)
     biases: bool = True
 
@@ -48,7 +46,7 @@ _DEFAULT = WeightSpec()
 
 
 def weight_perturbation(spec: WeightSpec = _DEFAULT) -> LearningRule:
-    """All weights at once: unbiased, as far as the loss is quadratic (central) or linear (forward) over sigma."""
+    """All weights at once: unbiased, as far as the loss is linear over sigma."""
 
     def init(network: Any, rng: Generators) -> None:
         """Raises SpecError where sigma is below the write resolution."""
@@ -58,21 +56,15 @@ def weight_perturbation(spec: WeightSpec = _DEFAULT) -> LearningRule:
     def step(network: Any, state: None, batch: Batch, rng: Generators) -> tuple[Updates, None, Info]:
         keys, samples, layers = draw_keys(rng), batch.x.shape[-2], len(network.shapes)
         told, codes = cost(spec, network.shapes, samples), code_steps(network)
-        counts, before = Counts(random_numbers=told.random_numbers), None
-        if spec.difference == "forward":
-            reads = network.forward(batch.x, children(keys, "read"))
-            before = network.loss(reads, batch.y, children(keys, "loss")).mean(axis=-1)
-            counts = counts.plus(network.cost(samples))
-        variances = _variances(spec, codes or [0.0] * layers)
-        summed: Updates | None = None
+        reads = network.forward(batch.x, children(keys, "read"))
+        before = network.loss(reads, batch.y, children(keys, "loss")).mean(axis=-1)
+        counts = Counts(random_numbers=told.random_numbers).plus(network.cost(samples))
+        variances, summed = _variances(spec, codes or [0.0] * layers), None
         for draw in range(spec.draws):
             psi = _noise(spec, network.shapes, codes, children(keys, "noise", draw))
-            signs = (1.0,) if before is not None else (1.0, -1.0)
-            probes = WeightProbes(times(psi, [sign] * layers, [sign] * layers) for sign in signs)
-            probed = network.probe(batch.x, batch.y, probes, children(keys, "probe", draw))
+            probed = network.probe(batch.x, batch.y, WeightProbes((psi,)), children(keys, "probe", draw))
             network, counts = probed.network, counts.plus(probed.counts)
-            up, *down = (losses.mean(axis=-1) for losses in probed.losses)
-            slope = (up - before if before is not None else 0.5 * (up - down[0])) / spec.draws
+            slope = (probed.losses[0].mean(axis=-1) - before) / spec.draws
             part = times(psi, [slope / of_codes for of_codes in variances], [slope / spec.sigma**2] * layers)
             summed = part if summed is None else total((summed, part))
         assert summed is not None
@@ -91,10 +83,9 @@ def _variances(spec: WeightSpec, codes: Sequence[float]) -> list[float]:
 def cost(spec: WeightSpec, shapes: Shapes, samples: int) -> StepCost:
     """Noise and the estimate are held, each the size of weights and biases."""
     weights, biases = weights_of(shapes), units_of(shapes) if spec.biases else 0
-    passes = 1 + spec.draws if spec.difference == "forward" else 2 * spec.draws
     return StepCost(
-        forward_passes=passes * samples,
-        words=2 * weights * spec.draws * (1 if spec.difference == "forward" else 2),
+        forward_passes=(1 + spec.draws) * samples,
+        words=2 * weights * spec.draws,
         random_numbers=spec.draws * (weights + biases),
         stored=(weights + biases) * (1 if spec.draws == 1 else 2),
         multiplications=spec.draws * (weights + biases),
@@ -132,7 +123,7 @@ ENTRIES = (
         unbiased=True,
         asks=cost,
         needs="forward reads; the loss, of each sample or of the batch; writes that resolve the perturbation",
-        cost="(1 + draws) B forward passes, 2 draws B with central differences; every weight written there and back",
+        cost="(1 + draws) B forward passes; every weight written there and back; a random number a parameter and draw",
         source="Werfel, Xie & Seung 2005 (unverified); references: learning_rules.md, section 7",
     ),
 )

@@ -45,6 +45,8 @@ DRAWS = {
     "wp": 20_000,
     "swnp": 1000,
 }
+# so many perturbations in a step as there would be draws
+STEPS = {"mgd": {"tau_x": 5000, "tau_theta": 5000}, "spsa": {"draws": 5000}}
 # what perturbs at random has an error left of its mean, 1 - cos = (degrees of freedom) / (2 draws)
 COSINE = {
     "np": 0.99,
@@ -53,6 +55,8 @@ COSINE = {
     "dinp": 0.99,
     "wp": 0.9,
     "swnp": 0.99,
+    "mgd": 0.99,
+    "spsa": 0.99,
 }
 
 
@@ -60,7 +64,7 @@ def alignment_of(name, options):
     network = network_of()
     draws = DRAWS.get("-".join([name, *options]), 16)
     return gradient_alignment(
-        learning_rule(name, options),
+        learning_rule(name, {**STEPS.get(name, {}), **options}),
         network,
         batch_of(network),
         child(0, "alignment", name),
