@@ -78,9 +78,22 @@ class LearningChip:
         return tuple(codes * layer.scale[0] for layer in self.chip.layers)
 
     @property
+    def code_steps(self) -> tuple[Array, ...]:
+        """What a weight changes by from code to code, a layer each. Raises CapabilityError for pulsed devices."""
+        self._refuse("code_steps")
+        one = 2.0 if self.spec.array.weight_bits == 1 else 1.0  # single bits are -1 and 1
+        return tuple(one * layer.scale[0] for layer in self.chip.layers)
+
+    @property
     def each_loss(self) -> bool:
         """True. Raises CapabilityError where the loss ADC converts the mean of the batch."""
         self._refuse("each_loss")
+        return True
+
+    @property
+    def noisy_reads(self) -> bool:
+        """True. Raises CapabilityError where two reads of the same samples show the same."""
+        self._refuse("noisy_reads")
         return True
 
     def forward(

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from imcsim.errors import CapabilityError
 from imcsim.mapping import largest_code
 from imcsim.network.ideal import IdealNetwork
 from imcsim.network.passes import layer_by_layer
@@ -43,6 +44,13 @@ class NoisyNetwork(IdealNetwork):
     """
 
     injected: InjectionSpec
+
+    @property
+    def noisy_reads(self) -> bool:
+        """True. Raises CapabilityError where no noise is injected."""
+        if self.injected.weight_noise_rel == 0.0 == self.injected.output_noise_rel:
+            raise CapabilityError.of("injected", "no noise is injected", remedy="give output_noise_rel")
+        return True
 
     def forward(
         self, x: Array, rng: Generators, *, nodes: tuple[Array | None, ...] | None = None, now_s: float = 0.0

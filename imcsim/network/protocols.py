@@ -178,6 +178,22 @@ class ReadsEachLoss(Network, Protocol):
         """True."""
 
 
+class NoisyReads(Network, Protocol):
+    """A network two reads of which show the same samples differently."""
+
+    @property
+    def noisy_reads(self) -> bool:
+        """True."""
+
+
+class CodedWeights(Network, Protocol):
+    """A network whose weights are codes."""
+
+    @property
+    def code_steps(self) -> tuple[Array, ...]:
+        """What a weight changes by from code to code, a layer each."""
+
+
 class Auxiliary(Protocol):
     """A matrix (rows, cols) on a crossbar of its own, beside those of the layers."""
 

@@ -13,7 +13,9 @@ from imcsim.rules import (
     feedback_alignment,
     in_float,
     node_perturbation,
+    noise_based,
     sign_symmetry,
+    zeroth_order,
 )
 from imcsim.rules.entry import RuleEntry
 from imcsim.rules.rule import LearningRule
@@ -28,7 +30,9 @@ FEEDBACK: dict[str, RuleEntry] = {
 }
 
 # Rules that perturb, and see what the loss makes of it.
-PERTURBATION: dict[str, RuleEntry] = {entry.name: entry for family in (node_perturbation,) for entry in family.ENTRIES}
+PERTURBATION: dict[str, RuleEntry] = {
+    entry.name: entry for family in (node_perturbation, noise_based, zeroth_order) for entry in family.ENTRIES
+}
 
 RULES: dict[str, RuleEntry] = FEEDBACK | PERTURBATION
 

@@ -35,9 +35,15 @@ EVERY_CASE = pytest.mark.parametrize(
     ("name", "options"), CASES, ids=["-".join([name, *map(str, options)]) for name, options in CASES]
 )
 # rules that draw need as many draws as leave their mean a thousandth of the gradient's length beside it
-DRAWS = {"hardware_in_the_loop-pruning": 3000, "on_chip_backprop-pruning": 3000, "np": 6000, "inp": 1000}
+DRAWS = {
+    "hardware_in_the_loop-pruning": 3000,
+    "on_chip_backprop-pruning": 3000,
+    "np": 6000,
+    "inp": 1000,
+    "zeroth_order": 1500,
+}
 # what perturbs at random has an error left of its mean, 1 - cos = (degrees of freedom) / (2 draws)
-COSINE = {"np": 0.99, "inp": 0.99}
+COSINE = {"np": 0.99, "inp": 0.99, "zeroth_order": 0.99}
 
 
 def alignment_of(name, options):

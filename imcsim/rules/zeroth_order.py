@@ -1,0 +1,233 @@
+"""Zeroth order over codes: random signs on weights or nodes, and one-sided differences of the loss.
+
+Of a clean pass with losses L, C their mean, and Q draws of signs xi for all that is perturbed:
+
+    weights    g = 1/Q sum_q (C(w + mu s xi_q) - C) / (mu s) xi_q    mu whole codes, s what a code is worth
+    nodes      delta = 1/Q sum_q (L(z + mu xi_q) - L) / mu xi_q      for each sample; g = a_in^T delta / samples
+    mixed      the mean of both, with half of the draws each
+
+Zhao et al. 2024, poor man's training (TODAES 2025); references/learning_rules.md, section 5. A chip writes its
+perturbations of weights as any update, and takes them back.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar
+
+import numpy as np
+
+from imcsim.errors import Problem, SpecError
+from imcsim.network.protocols import Counts, LayerUpdate, NodeProbes, Reads, Updates, WeightProbes
+from imcsim.rng import Generators, Keys, children, draw_keys
+from imcsim.rules.entry import RuleEntry, Shapes, StepCost
+from imcsim.rules.node_perturbation import mean_of, needs_losses, noisy_pass
+from imcsim.rules.random_signs import Chosen, node_signs, weight_signs
+from imcsim.rules.rule import Batch, Info, LearningRule, require
+from imcsim.specs.fields import Spec, limited
+from imcsim.updates import Dense, Outer, dense, scaled
+
+Array = np.ndarray[Any, Any]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ZerothOrderSpec(Spec):
+    """`perturb` says what; the mean is taken of `draws`, half of weights and half of nodes where it is mixed.
+
+    `weight_step_lsb` are whole codes of a weight, None: 1; `node_step` is in units of the sums, for biases as well. A
+    step perturbs, and learns, a random `share` of the weights or nodes of each of `layers`, from 0 up, None: of all.
+    `norm_scaling` shrinks an estimate to what is best of so many draws, N Q / (N Q + d - 1) of d dimensions, N the
+    samples that are perturbed by themselves. Without `quantisation_scaling` descent is on codes, s^2 times as slow in
+    each layer. With `replay` perturbations are not stored, but made again of their key, of random numbers.
+    """
+
+    perturb: Literal["weights", "nodes", "mixed"] = "nodes"
+    draws: int = limited(10, low=1, high=100_000)
+    weight_step_lsb: int | None = limited(None, low=1, high=32_767, unit="LSB")
+    node_step: float = limited(0.01, low=1e-12, high=1e3)
+    share: float = limited(1.0, low=1e-6, high=1.0)
+    layers: tuple[int, ...] | None = limited(None, low=0, high=100_000)
+    norm_scaling: bool = False
+    quantisation_scaling: bool = True
+    replay: bool = True
+
+    def problems(self) -> Iterable[Problem]:
+        if self.perturb == "mixed" and self.draws % 2:
+            yield Problem(("draws",), "must be even where weights and nodes share them", given=str(self.draws))
+        if self.perturb == "nodes" and self.weight_step_lsb is not None:
+            allowed = 'belongs to perturb "weights" and "mixed": nodes move by node_step'
+            yield Problem(("weight_step_lsb",), allowed, str(self.weight_step_lsb), "leave it out")
+        if self.layers is not None and not 0 < len(self.layers) == len(set(self.layers)):
+            remedy = "leave it out for all layers"
+            yield Problem(("layers",), "must name one layer or more, each once", str(list(self.layers)), remedy)
+
+    @property
+    def weight_draws(self) -> int:
+        return {"weights": self.draws, "nodes": 0, "mixed": self.draws // 2}[self.perturb]
+
+    @property
+    def node_draws(self) -> int:
+        return self.draws - self.weight_draws
+
+    @property
+    def chosen(self) -> Chosen:
+        return Chosen(self.share, self.layers)
+
+
+_DEFAULT = ZerothOrderSpec()
+
+
+def zeroth_order(spec: ZerothOrderSpec = _DEFAULT) -> LearningRule:
+    """Signs at random and one-sided differences: unbiased, as far as the loss is linear over a step and all learns."""
+
+    def init(network: Any, rng: Generators) -> None:
+        needed = _requires(spec)
+        if "each_loss" in needed:
+            needs_losses(network, rng)
+        if "code_steps" in needed:
+            remedy = 'set perturb = "nodes" and quantisation_scaling = true'
+            require(network, "code_steps", "weights in codes", "zeroth order by codes", remedy)
+        if spec.layers is not None and max(spec.layers) >= len(network.shapes):
+            allowed = f"must be from 0 to {len(network.shapes) - 1}: the network has {len(network.shapes)} layers"
+            raise SpecError.of(("rule_options", "layers"), allowed, given=str(list(spec.layers)))
+
+    def step(network: Any, state: None, batch: Batch, rng: Generators) -> tuple[Updates, None, Info]:
+        keys, samples, estimates = draw_keys(rng), batch.x.shape[-2], []
+        told = zeroth_order_cost(spec, network.shapes, samples)
+        counts = network.cost(samples).plus(Counts(random_numbers=told.random_numbers))
+        reads, loss = noisy_pass(network, batch, None, keys, "clean")
+        if spec.weight_draws:
+            estimate, network, asked = _by_weights(spec, network, batch, loss, keys)
+            estimates.append(estimate)
+            counts = counts.plus(asked)
+        if spec.node_draws:
+            estimate, asked = _by_nodes(spec, network, batch, reads, loss, keys)
+            estimates.append(estimate)
+            counts = counts.plus(asked)
+        found = mean_of(estimates)
+        if not spec.quantisation_scaling:  # dC/dcode = s dC/dw, and a code of it is s of the weight
+            found = _times(found, [(float(step) ** 2, 1.0) for step in network.code_steps])
+        return found, state, Info(counts, told.stored, network)
+
+    return LearningRule(init, step)
+
+
+def _by_weights(
+    spec: ZerothOrderSpec, network: Any, batch: Batch, loss: Array, keys: Keys
+) -> tuple[Updates, Any, Counts]:
+    """The estimate by weights and biases, the network after the last was taken back, and what that asked for."""
+    before, counts, total = loss.mean(axis=-1), Counts(), None
+    steps = [((spec.weight_step_lsb or 1) * float(step), spec.node_step) for step in network.code_steps]
+    factor = _shrinkage(spec, spec.weight_draws, _weight_dimensions(spec, network.shapes)) / spec.weight_draws
+    made = _made(spec, lambda draw: weight_signs(spec.chosen, network.shapes, keys, draw))
+    for draw in range(spec.weight_draws):
+        probes = WeightProbes((_times(made(draw), steps),))
+        probed = network.probe(batch.x, batch.y, probes, children(keys, "weights", draw))
+        network, counts = probed.network, counts.plus(probed.counts)
+        slope = factor * (probed.losses[0].mean(axis=-1) - before)
+        part = _times(made(draw), [(slope / of_weights, slope / of_biases) for of_weights, of_biases in steps])
+        total = part if total is None else _sum(total, part)
+    assert total is not None
+    return total, network, counts
+
+
+def _by_nodes(
+    spec: ZerothOrderSpec, network: Any, batch: Batch, reads: Reads, loss: Array, keys: Keys
+) -> tuple[Updates, Counts]:
+    """The estimate by nodes, through what entered the layers in the clean pass; and what that asked for."""
+    samples, counts = batch.x.shape[-2], Counts()
+    factor = _shrinkage(spec, samples * spec.node_draws, spec.chosen.nodes(network.shapes))
+    made = _made(spec, lambda draw: node_signs(spec.chosen, network.shapes, samples, keys, draw))
+    deltas = [np.zeros_like(z) for z in reads.z]
+    for draw in range(spec.node_draws):
+        nodes = tuple(None if one is None else spec.node_step * one[np.newaxis] for one in made(draw))
+        probed = network.probe(batch.x, batch.y, NodeProbes(nodes), children(keys, "nodes", draw))
+        counts = counts.plus(probed.counts)
+        slope = factor * (probed.losses[0] - loss)[..., np.newaxis] / (spec.node_step * spec.node_draws)
+        for layer, signs in enumerate(made(draw)):
+            if signs is not None:
+                deltas[layer] += slope * signs
+    updates = tuple(
+        LayerUpdate(Outer(entered, delta / samples), delta.mean(axis=-2))
+        for entered, delta in zip(reads.a_in, deltas, strict=True)
+    )
+    return updates, counts
+
+
+def _made(spec: ZerothOrderSpec, make: Callable[[int], T]) -> Callable[[int], T]:
+    """Perturbations by the number of their draw: made again whenever they are needed, or the last one kept."""
+    return make if spec.replay else functools.lru_cache(maxsize=1)(make)
+
+
+def _shrinkage(spec: ZerothOrderSpec, estimates: int, dimensions: int) -> float:
+    """Gradient-norm scaling: |g|^2 / E|mean of estimates|^2, of signs in so many dimensions."""
+    return estimates / (estimates + dimensions - 1) if spec.norm_scaling else 1.0
+
+
+def _weight_dimensions(spec: ZerothOrderSpec, shapes: Shapes) -> int:
+    """How many weights and biases are perturbed."""
+    return spec.chosen.weights(shapes) + spec.chosen.nodes(shapes)
+
+
+def _times(updates: Updates, factors: Sequence[tuple[Any, Any]]) -> Updates:
+    """The weights and biases of each layer times a factor each, a number or one a member."""
+    return tuple(
+        LayerUpdate(
+            scaled(one.weights, np.asarray(of_weights)[..., np.newaxis, np.newaxis]),
+            np.asarray(of_biases)[..., np.newaxis] * one.biases,
+        )
+        for one, (of_weights, of_biases) in zip(updates, factors, strict=True)
+    )
+
+
+def _sum(one: Updates, other: Updates) -> Updates:
+    return tuple(
+        LayerUpdate(Dense(dense(a.weights) + dense(b.weights)), a.biases + b.biases)
+        for a, b in zip(one, other, strict=True)
+    )
+
+
+def zeroth_order_cost(spec: ZerothOrderSpec, shapes: Shapes, samples: int) -> StepCost:
+    """What is stored are the estimate, what entered the layers where nodes are perturbed, and what is not replayed.
+
+    A random number a sign, and one to choose each place where only a share of them is perturbed.
+    """
+    weights, nodes = _weight_dimensions(spec, shapes) * bool(spec.weight_draws), spec.chosen.nodes(shapes)
+    sparse, times = spec.share < 1.0, 2 if spec.replay else 1
+    numbers = spec.weight_draws * weights * (1 + sparse) + spec.node_draws * nodes * (samples + sparse)
+    learning = [shape for layer, shape in enumerate(shapes) if spec.chosen.of_layer(layer, shape[1])]
+    inputs = samples * sum(shape[0] for shape in learning) if spec.node_draws else 0
+    kept = 0 if spec.replay else 1
+    return StepCost(
+        forward_passes=(1 + spec.draws) * samples,
+        words=2 * spec.weight_draws * spec.chosen.weights(shapes),
+        random_numbers=times * numbers,
+        stored=inputs + max(weights * (1 + kept), weights + samples * nodes * (1 + kept) * bool(spec.node_draws)),
+        multiplications=spec.weight_draws * weights
+        + sum(inputs * samples * spec.chosen.of_layer(layer, units) for layer, (inputs, units) in enumerate(shapes))
+        * bool(spec.node_draws),
+    )
+
+
+def _requires(spec: ZerothOrderSpec) -> Collection[str]:
+    each = ["each_loss"] * bool(spec.node_draws)
+    return each + ["code_steps"] * bool(spec.weight_draws or not spec.quantisation_scaling)
+
+
+ENTRIES = (
+    RuleEntry(
+        name="zeroth_order",
+        summary="zeroth order over codes: random signs on nodes, or on weights by whole codes, regenerated from a key",
+        options=ZerothOrderSpec,
+        build=zeroth_order,
+        requires=_requires,
+        asks=zeroth_order_cost,
+        unbiased=True,
+        needs="forward reads; by nodes the loss of each sample; by weights weights in codes, which are written",
+        cost="(1 + draws) B forward passes; by weights each written there and back a draw; signs drawn twice by replay",
+        source="Zhao et al. 2024, poor man's training (TODAES 2025); references: learning_rules.md, section 5",
+    ),
+)
