@@ -17,7 +17,6 @@ from imcsim.specs.resistive import ResistiveCell
 WORDS: Mapping[str, str] = {
     "written": "the weights as last written",
     "write_resolution": "a smallest step of the write path",
-    "code_steps": "weights in codes",
     "backward": "a transposed read",
     "auxiliary": "arrays for feedback matrices",
     "each_loss": "the loss of each sample",
@@ -40,7 +39,6 @@ def _lacking(spec: ChipSpec) -> Iterator[Problem]:
     if isinstance(spec.cell, PulsedCell):
         yield Problem(("cell", "written"), "nobody knows what pulses have written", remedy="read the array by mvm")
         yield Problem(("cell", "write_resolution"), "pulses are no steps of one size", remedy="leave rounding out")
-        yield Problem(("cell", "code_steps"), "pulsed devices hold no codes", remedy="perturb nodes")
     if spec.loss_adc is not None and not spec.loss_adc.per_sample:
         remedy = "set loss_adc.per_sample = true"
         yield Problem(("loss_adc", "each_loss"), "the loss ADC converts the mean of the batch", remedy=remedy)

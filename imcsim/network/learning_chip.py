@@ -78,11 +78,16 @@ class LearningChip:
         return tuple(codes * layer.scale[0] for layer in self.chip.layers)
 
     @property
-    def code_steps(self) -> tuple[Array, ...]:
-        """What a weight changes by from code to code, a layer each. Raises CapabilityError for pulsed devices."""
-        self._refuse("code_steps")
-        one = 2.0 if self.spec.array.weight_bits == 1 else 1.0  # single bits are -1 and 1
-        return tuple(one * layer.scale[0] for layer in self.chip.layers)
+    def weight_lsb(self) -> tuple[float, ...]:
+        """From a weight code to the next, a layer each. Raises CapabilityError for pulsed devices, which have none."""
+        self._refuse("write_resolution")
+        codes = 2.0 if self.spec.array.weight_bits == 1 else 1.0  # -1 and 1
+        return tuple(codes * float(layer.scale[0]) for layer in self.chip.layers)
+
+    @property
+    def loss_lsb(self) -> float | None:
+        """From a code of the loss ADC to the next; None: losses are read exactly."""
+        return None if self.spec.loss_adc is None else self.spec.loss_adc.lsb
 
     @property
     def each_loss(self) -> bool:

@@ -50,8 +50,9 @@ class NoisyNetwork(IdealNetwork):
     @property
     def noisy_reads(self) -> bool:
         """True. Raises CapabilityError where no noise is injected."""
-        if self.injected.weight_noise_rel == 0.0 == self.injected.output_noise_rel:
-            raise CapabilityError.of("injected", "no noise is injected", remedy="give output_noise_rel")
+        told = self.injected
+        if told.weight_noise_rel == told.output_noise_rel == told.output_noise == 0.0:
+            raise CapabilityError.of("injected", "no noise is injected", remedy="give output_noise")
         return True
 
     def forward(

@@ -15,7 +15,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -24,6 +24,7 @@ from imcsim.network.protocols import Counts, LayerUpdate, NodeProbes, Reads, Upd
 from imcsim.rng import Generators, Keys, children, draw_keys
 from imcsim.rules.entry import RuleEntry, Shapes, StepCost
 from imcsim.rules.node_perturbation import mean_of, needs_losses, noisy_pass
+from imcsim.rules.perturbed import require_seen
 from imcsim.rules.random_signs import Chosen, node_signs, weight_signs
 from imcsim.rules.rule import Batch, Info, LearningRule, require
 from imcsim.specs.fields import Spec, limited
@@ -83,78 +84,84 @@ _DEFAULT = ZerothOrderSpec()
 def zeroth_order(spec: ZerothOrderSpec = _DEFAULT) -> LearningRule:
     """Signs at random and one-sided differences: unbiased, as far as the loss is linear over a step and all learns."""
 
-    def init(network: Any, rng: Generators) -> None:
+    def init(network: Any, rng: Generators) -> bool:
         needed = _requires(spec)
         if "each_loss" in needed:
             needs_losses(network, rng)
-        if "code_steps" in needed:
+        if "write_resolution" in needed:
             remedy = 'set perturb = "nodes" and quantisation_scaling = true'
-            require(network, "code_steps", "weights in codes", "zeroth order by codes", remedy)
+            require(network, "write_resolution", "weights that are written in codes", "zeroth order by codes", remedy)
         if spec.layers is not None and max(spec.layers) >= len(network.shapes):
             allowed = f"must be from 0 to {len(network.shapes) - 1}: the network has {len(network.shapes)} layers"
             raise SpecError.of(("rule_options", "layers"), allowed, given=str(list(spec.layers)))
+        return False
 
-    def step(network: Any, state: None, batch: Batch, rng: Generators) -> tuple[Updates, None, Info]:
+    def step(network: Any, seen: bool, batch: Batch, rng: Generators) -> tuple[Updates, bool, Info]:
         keys, samples, estimates = draw_keys(rng), batch.x.shape[-2], []
         told = zeroth_order_cost(spec, network.shapes, samples)
         counts = network.cost(samples).plus(Counts(random_numbers=told.random_numbers))
-        reads, loss = noisy_pass(network, batch, None, keys, "clean")
-        if spec.weight_draws:
-            estimate, network, asked = _by_weights(spec, network, batch, loss, keys)
-            estimates.append(estimate)
-            counts = counts.plus(asked)
-        if spec.node_draws:
-            estimate, asked = _by_nodes(spec, network, batch, reads, loss, keys)
-            estimates.append(estimate)
-            counts = counts.plus(asked)
-        found = mean_of(estimates)
+        clean = noisy_pass(network, batch, None, keys, "clean")
+        for by, draws in ((_by_weights, spec.weight_draws), (_by_nodes, spec.node_draws)):
+            if draws:
+                found = by(spec, network, batch, clean, keys)
+                if not seen:
+                    require_seen(network, found.changes, "node_step" if by is _by_nodes else "weight_step_lsb")
+                network, counts = found.network, counts.plus(found.counts)
+                estimates.append(found.updates)
+        updates = mean_of(estimates)
         if not spec.quantisation_scaling:  # dC/dcode = s dC/dw, and a code of it is s of the weight
-            found = _times(found, [(float(step) ** 2, 1.0) for step in network.code_steps])
-        return found, state, Info(counts, told.stored, network)
+            updates = _times(updates, [(step**2, 1.0) for step in network.weight_lsb])
+        return updates, True, Info(counts, told.stored, network if spec.weight_draws else None)
 
     return LearningRule(init, step)
 
 
-def _by_weights(
-    spec: ZerothOrderSpec, network: Any, batch: Batch, loss: Array, keys: Keys
-) -> tuple[Updates, Any, Counts]:
-    """The estimate by weights and biases, the network after the last was taken back, and what that asked for."""
-    before, counts, total = loss.mean(axis=-1), Counts(), None
-    steps = [((spec.weight_step_lsb or 1) * float(step), spec.node_step) for step in network.code_steps]
+class _Estimate(NamedTuple):
+    """An estimate, the changes of the loss that made it, a draw each, the network after it, and what it asked for."""
+
+    updates: Updates
+    changes: Array
+    network: Any
+    counts: Counts
+
+
+def _by_weights(spec: ZerothOrderSpec, network: Any, batch: Batch, clean: tuple[Reads, Array], keys: Keys) -> _Estimate:
+    """By weights and biases, which are written and written back."""
+    before, counts, changes, total = clean[1].mean(axis=-1), Counts(), [], None
+    steps = [((spec.weight_step_lsb or 1) * step, spec.node_step) for step in network.weight_lsb]
     factor = _shrinkage(spec, spec.weight_draws, _weight_dimensions(spec, network.shapes)) / spec.weight_draws
     made = _made(spec, lambda draw: weight_signs(spec.chosen, network.shapes, keys, draw))
     for draw in range(spec.weight_draws):
         probes = WeightProbes((_times(made(draw), steps),))
-        probed = network.probe(batch.x, batch.y, probes, children(keys, "weights", draw))
+        probed = network.probe(batch.x, batch.y, probes, children(keys, "probe weights", draw))
         network, counts = probed.network, counts.plus(probed.counts)
-        slope = factor * (probed.losses[0].mean(axis=-1) - before)
-        part = _times(made(draw), [(slope / of_weights, slope / of_biases) for of_weights, of_biases in steps])
+        changes.append(change := probed.losses[0].mean(axis=-1) - before)
+        part = _times(made(draw), [(factor * change / weight, factor * change / bias) for weight, bias in steps])
         total = part if total is None else _sum(total, part)
     assert total is not None
-    return total, network, counts
+    return _Estimate(total, np.array(changes), network, counts)
 
 
-def _by_nodes(
-    spec: ZerothOrderSpec, network: Any, batch: Batch, reads: Reads, loss: Array, keys: Keys
-) -> tuple[Updates, Counts]:
-    """The estimate by nodes, through what entered the layers in the clean pass; and what that asked for."""
-    samples, counts = batch.x.shape[-2], Counts()
+def _by_nodes(spec: ZerothOrderSpec, network: Any, batch: Batch, clean: tuple[Reads, Array], keys: Keys) -> _Estimate:
+    """By nodes, through what entered the layers in the clean pass."""
+    (reads, before), samples, counts, changes = clean, batch.x.shape[-2], Counts(), []
     factor = _shrinkage(spec, samples * spec.node_draws, spec.chosen.nodes(network.shapes))
+    factor /= spec.node_step * spec.node_draws
     made = _made(spec, lambda draw: node_signs(spec.chosen, network.shapes, samples, keys, draw))
     deltas = [np.zeros_like(z) for z in reads.z]
     for draw in range(spec.node_draws):
-        nodes = tuple(None if one is None else spec.node_step * one[np.newaxis] for one in made(draw))
-        probed = network.probe(batch.x, batch.y, NodeProbes(nodes), children(keys, "nodes", draw))
+        nodes = tuple(None if signs is None else spec.node_step * signs[np.newaxis] for signs in made(draw))
+        probed = network.probe(batch.x, batch.y, NodeProbes(nodes), children(keys, "probe nodes", draw))
         counts = counts.plus(probed.counts)
-        slope = factor * (probed.losses[0] - loss)[..., np.newaxis] / (spec.node_step * spec.node_draws)
+        changes.append(change := probed.losses[0] - before)
         for layer, signs in enumerate(made(draw)):
             if signs is not None:
-                deltas[layer] += slope * signs
+                deltas[layer] += factor * change[..., np.newaxis] * signs
     updates = tuple(
         LayerUpdate(Outer(entered, delta / samples), delta.mean(axis=-2))
         for entered, delta in zip(reads.a_in, deltas, strict=True)
     )
-    return updates, counts
+    return _Estimate(updates, np.array(changes), network, counts)
 
 
 def _made(spec: ZerothOrderSpec, make: Callable[[int], T]) -> Callable[[int], T]:
@@ -214,7 +221,7 @@ def zeroth_order_cost(spec: ZerothOrderSpec, shapes: Shapes, samples: int) -> St
 
 def _requires(spec: ZerothOrderSpec) -> Collection[str]:
     each = ["each_loss"] * bool(spec.node_draws)
-    return each + ["code_steps"] * bool(spec.weight_draws or not spec.quantisation_scaling)
+    return each + ["write_resolution"] * bool(spec.weight_draws or not spec.quantisation_scaling)
 
 
 ENTRIES = (
