@@ -121,5 +121,5 @@ def test_junctions_that_are_kept_are_data():
 
 @pytest.mark.parametrize("silent", [{"step_V": 0.0}, {"flip_probability": 0.0}])
 def test_junctions_that_never_change_are_refused(silent):
-    with pytest.raises(SpecError, match="white_noise_V = 0.0: must be greater than 0 .*two passes would not differ"):
+    with pytest.raises(SpecError, match=r"white_noise_V = 0.0: must be greater than 0 .*two passes would not differ"):
         TunnelJunctions(white_noise_V=0.0, **silent)
