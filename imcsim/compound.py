@@ -19,11 +19,11 @@ import numpy as np
 from imcsim.accepted import checked_dense, checked_outer, doubled
 from imcsim.cells.compound import chopped, one_hot, released, transfers
 from imcsim.converters.ranges import widened
-from imcsim.crossbar import Crossbar, Die, Generators
+from imcsim.crossbar import Crossbar, Die
 from imcsim.errors import CapabilityError, SpecError
 from imcsim.manufacturing import manufacture
 from imcsim.pulses import PulsedStates, cell_of, weight_unit
-from imcsim.rng import child, draw_key
+from imcsim.rng import Generators, child, draw_key
 from imcsim.silicon import Silicon
 from imcsim.specs.chip import ChipSpec
 from imcsim.specs.compound import ChoppedTikiTaka, Compound, MixedPrecision, TikiTakaV2, Transferring

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -22,7 +21,7 @@ from imcsim.errors import CapabilityError, SpecError
 from imcsim.mapping import quantise_weights, weight_scale
 from imcsim.programmed import Programmed, column_codes, stored_digits
 from imcsim.pulses import PulsedStates, weight_unit
-from imcsim.rng import draw_key
+from imcsim.rng import Generators, draw_key, draw_keys
 from imcsim.silicon import Silicon
 from imcsim.specs.adc import ADC
 from imcsim.specs.pulsed import PulsedCell
@@ -34,8 +33,6 @@ from imcsim.updates import Outer, Update
 from imcsim.wear import Wear, WriteCounts, no_writes, write_digits
 
 Array = np.ndarray[Any, Any]
-
-Generators = np.random.Generator | Sequence[np.random.Generator]
 
 
 class Die(Silicon):
@@ -392,7 +389,8 @@ class Crossbar:
         if isinstance(rng, np.random.Generator) or len(rng) != members:
             given = "one" if isinstance(rng, np.random.Generator) else str(len(rng))
             raise SpecError.of("rng", f"an ensemble of {members} reads with a generator a member", given=given)
-        return np.array([draw_key(one) for one in rng], np.uint64)
+        keys: Any = draw_keys(rng)
+        return np.array(keys if isinstance(keys, tuple) else keys.keys, np.uint64)
 
     def check_time(self, now_s: float) -> None:
         """Raise SpecError for what is no time, or lies before the last write."""

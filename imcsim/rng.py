@@ -4,12 +4,33 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
-Generators = np.random.Generator | Sequence[np.random.Generator]  # one for all members of an ensemble, or one each
-Keys = int | tuple[int, ...]
+
+class KeysTogether(Protocol):
+    """A key a member of an ensemble, held together."""
+
+    keys: np.ndarray[Any, Any]
+
+    def child(self, *path: str | int) -> Together:
+        """The stream `path` under each."""
+
+
+class Together(Protocol):
+    """Generators of the members of an ensemble, drawn from together: see imcsim.member_rng."""
+
+    def __len__(self) -> int:
+        """How many members."""
+
+    def draw_keys(self) -> KeysTogether:
+        """A key a member."""
+
+
+# One for all members of an ensemble, or one each: as many, or those of all together.
+Generators = np.random.Generator | Sequence[np.random.Generator] | Together
+Keys = int | tuple[int, ...] | KeysTogether
 
 
 def child(seed: int, *path: str | int) -> np.random.Generator:
@@ -34,14 +55,18 @@ def draw_key(rng: np.random.Generator) -> int:
 
 def draw_keys(rng: Generators) -> Keys:
     """A key, as `draw_key` gives it; of generators a member, a key a member."""
-    return draw_key(rng) if isinstance(rng, np.random.Generator) else tuple(draw_key(one) for one in rng)
+    if isinstance(rng, Sequence):
+        return tuple(draw_key(one) for one in rng)
+    return draw_key(rng) if isinstance(rng, np.random.Generator) else rng.draw_keys()
 
 
 def children(keys: Keys, *path: str | int) -> Generators:
     """The stream `path` under a key; under each key, where there is one a member."""
-    return child(keys, *path) if isinstance(keys, int) else [child(key, *path) for key in keys]
+    if isinstance(keys, tuple):
+        return [child(key, *path) for key in keys]
+    return child(keys, *path) if isinstance(keys, int) else keys.child(*path)
 
 
-def drawn(rng: Generators, draw: Callable[[np.random.Generator], np.ndarray[Any, Any]]) -> np.ndarray[Any, Any]:
+def drawn(rng: Generators, draw: Callable[[Any], np.ndarray[Any, Any]]) -> np.ndarray[Any, Any]:
     """What `draw` draws (...): one array, which all members share; of generators a member, (members, ...)."""
-    return draw(rng) if isinstance(rng, np.random.Generator) else np.stack([draw(one) for one in rng])
+    return np.stack([draw(one) for one in rng]) if isinstance(rng, Sequence) else draw(rng)

@@ -17,7 +17,7 @@ PACKAGE = Path(imcsim.__file__).parent
 ORDER = [
     {"errors", "rng", "version", "updates"},
     {"specs", "kernels", "idx"},
-    {"cells", "converters", "mapping", "tiling", "wires", "images"},
+    {"cells", "converters", "mapping", "tiling", "wires", "images", "member_rng"},
     {"products", "floorplan", "device_curves", "accepted"},
     {"reads", "wear"},
     {"transferred"},

@@ -10,6 +10,7 @@ from imcsim.errors import Problem
 from imcsim.specs.adc import RangedADC, UniformADC
 from imcsim.specs.chip import ChipSpec
 from imcsim.specs.dac import IdealDAC
+from imcsim.specs.loss_adc import LossADC
 from imcsim.specs.pulsed import PulsedCell
 from imcsim.specs.resistive import ResistiveCell
 
@@ -39,12 +40,19 @@ def _lacking(spec: ChipSpec) -> Iterator[Problem]:
     if isinstance(spec.cell, PulsedCell):
         yield Problem(("cell", "written"), "nobody knows what pulses have written", remedy="read the array by mvm")
         yield Problem(("cell", "write_resolution"), "pulses are no steps of one size", remedy="leave rounding out")
-    if spec.loss_adc is not None and not spec.loss_adc.per_sample:
-        remedy = "set loss_adc.per_sample = true"
-        yield Problem(("loss_adc", "each_loss"), "the loss ADC converts the mean of the batch", remedy=remedy)
+    if problem := converts_the_mean(spec.loss_adc):
+        yield problem
     if not _draws(spec):
         remedy = "give the cell read noise or the ADC noise_lsb"
         yield Problem(("cell", "noisy_reads"), "the design draws nothing at its reads", remedy=remedy)
+
+
+def converts_the_mean(adc: LossADC | None) -> Problem | None:
+    """What a loss ADC lacks that does not convert the loss of each sample."""
+    if adc is None or adc.per_sample:
+        return None
+    remedy = "set loss_adc.per_sample = true"
+    return Problem(("loss_adc", "each_loss"), "the loss ADC converts the mean of the batch", remedy=remedy)
 
 
 def _draws(spec: ChipSpec) -> bool:

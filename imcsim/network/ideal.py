@@ -8,13 +8,17 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
+from imcsim.converters.loss import read_loss
+from imcsim.errors import CapabilityError
 from imcsim.network.activations import ACTIVATIONS
+from imcsim.network.capabilities import converts_the_mean
 from imcsim.network.losses import LOSSES
 from imcsim.network.mlp import MLP
 from imcsim.network.passes import layer_by_layer
 from imcsim.network.probing import in_turn, one_by_one, together
 from imcsim.network.protocols import Counts, NodeProbes, Probed, Probes, Reads, Updates
 from imcsim.rng import Generators
+from imcsim.specs.loss_adc import LossADC
 from imcsim.updates import dense
 
 Array = np.ndarray[Any, Any]
@@ -37,14 +41,16 @@ class IdealCrossbar(NamedTuple):
 class IdealNetwork:
     """A perceptron as a chip without any error: it can be read forward and backward, and knows what was written.
 
-    A weight is a cell; `rewritten` is how many weights have changed their value since the network was made. Its weights
-    (members, inputs, outputs) and biases (members, outputs) may be an ensemble's: then samples are (samples, inputs),
-    the same to all, or (members, samples, inputs), and reads are (members, samples, units).
+    A weight is a cell; `rewritten` is how many weights have changed their value since the network was made, of an
+    ensemble in the member with the most. Its weights (members, inputs, outputs) and biases (members, outputs) may be an
+    ensemble's: then samples are (samples, inputs), the same to all, or (members, samples, inputs), and reads are
+    (members, samples, units). The loss may be read by an ADC.
     """
 
     mlp: MLP
     loss_name: str
     rewritten: int = 0
+    loss_adc: LossADC | None = None
 
     @property
     def shapes(self) -> tuple[tuple[int, int], ...]:
@@ -64,6 +70,9 @@ class IdealNetwork:
 
     @property
     def each_loss(self) -> bool:
+        """True. Raises CapabilityError where the loss ADC converts the mean of the batch."""
+        if problem := converts_the_mean(self.loss_adc):
+            raise CapabilityError([problem])
         return True
 
     def forward(
@@ -80,8 +89,8 @@ class IdealNetwork:
         return np.asarray(ACTIVATIONS[self.activation].function(z))
 
     def loss(self, reads: Reads, target: Array, rng: Generators) -> Array:
-        del rng
-        return np.asarray(LOSSES[self.loss_name].value(reads.z[-1], target))
+        exact = np.asarray(LOSSES[self.loss_name].value(reads.z[-1], target))
+        return exact if self.loss_adc is None else read_loss(self.loss_adc, exact, rng)
 
     def loss_gradient(self, reads: Reads, target: Array) -> Array:
         return np.asarray(LOSSES[self.loss_name].gradient(reads.z[-1], target))
@@ -102,7 +111,8 @@ class IdealNetwork:
 
     def probe(self, x: Array, target: Array, probes: Probes, rng: Generators, *, now_s: float = 0.0) -> Probed:
         probes = one_by_one(self, probes)
-        if isinstance(probes, NodeProbes):
+        draws = self.loss_adc is not None and self.loss_adc.noise_lsb > 0
+        if isinstance(probes, NodeProbes) and not draws:
             return together(self, x, target, probes, rng)
         return in_turn(self, x, target, probes, rng, now_s, self._written_back)
 
@@ -113,7 +123,8 @@ class IdealNetwork:
 
     def _rewritten(self, mlp: MLP) -> Self:
         pairs = zip(mlp.weights, self.mlp.weights, strict=True)
-        changed = sum(int(np.count_nonzero(new != old)) for new, old in pairs)
+        # of an ensemble those of one member, the one with the most
+        changed = sum(int(np.count_nonzero(new != old, axis=(-2, -1)).max()) for new, old in pairs)
         return dataclasses.replace(self, mlp=mlp, rewritten=self.rewritten + changed)
 
     def counts(self) -> Counts:

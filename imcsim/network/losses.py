@@ -1,9 +1,9 @@
-"""Losses of a classifier, one value a sample: the outputs z (..., classes) against the labels (...)."""
+"""Losses, one value a sample: the outputs z (..., classes) against labels (...), or of a regression (..., outputs)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +18,8 @@ class Loss(NamedTuple):
     Outputs may be of an ensemble, (members, samples, classes), and their labels (samples,) or (members, samples).
     """
 
-    value: Callable[[Floats, Ints], Floats]
-    gradient: Callable[[Floats, Ints], Floats]
+    value: Callable[[Floats, Any], Floats]
+    gradient: Callable[[Floats, Any], Floats]
 
 
 def _cross_entropy(z: Floats, labels: Ints) -> Floats:
@@ -38,15 +38,16 @@ def _cross_entropy_gradient(z: Floats, labels: Ints) -> Floats:
     return softmax - _one_hot(labels, z.shape[-1])
 
 
-def _squared_error(z: Floats, labels: Ints) -> Floats:
+def _squared_error(z: Floats, labels: Ints | Floats) -> Floats:
     """1/2 sum over classes of (z - one_hot(label))^2; the factor is 1/2 and not 1/classes: the mean is the batch's."""
-    values: Floats = 0.5 * np.square(z - _one_hot(labels, z.shape[-1])).sum(axis=-1)
+    values: Floats = 0.5 * np.square(_squared_error_gradient(z, labels)).sum(axis=-1)
     return values
 
 
-def _squared_error_gradient(z: Floats, labels: Ints) -> Floats:
-    """The difference z - one_hot(label)."""
-    return z - _one_hot(labels, z.shape[-1])
+def _squared_error_gradient(z: Floats, target: Ints | Floats) -> Floats:
+    """The difference z - one_hot(label); or from what z should be, where that is told in floating point."""
+    wanted = target if np.issubdtype(target.dtype, np.floating) else _one_hot(target, z.shape[-1])
+    return z - wanted
 
 
 def _shifted(z: Floats) -> Floats:
@@ -55,9 +56,10 @@ def _shifted(z: Floats) -> Floats:
     return shifted
 
 
-def _one_hot(labels: Ints, classes: int) -> Floats:
+def _one_hot(labels: Any, classes: int) -> Floats:
     """Labels (...) -> (..., classes), 1 at the label and 0 elsewhere."""
-    return np.eye(classes)[labels]
+    places: Floats = np.eye(classes)[labels]
+    return places
 
 
 cross_entropy = Loss(_cross_entropy, _cross_entropy_gradient)

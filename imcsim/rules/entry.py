@@ -48,6 +48,12 @@ def _fit(options: Any, classes: int) -> Iterable[Problem]:
     return ()
 
 
+def needs_nothing(options: Any) -> Collection[str]:
+    """Of a rule that asks for passes, losses and writes alone."""
+    del options
+    return ()
+
+
 def needs_written(options: Any) -> Collection[str]:
     """Of a rule that sends errors through the weights as last written, or their signs."""
     del options

@@ -15,6 +15,7 @@ from imcsim.rules import (
     node_perturbation,
     noise_based,
     sign_symmetry,
+    weight_perturbation,
     zeroth_order,
 )
 from imcsim.rules.entry import RuleEntry
@@ -31,7 +32,9 @@ FEEDBACK: dict[str, RuleEntry] = {
 
 # Rules that perturb, and see what the loss makes of it.
 PERTURBATION: dict[str, RuleEntry] = {
-    entry.name: entry for family in (node_perturbation, noise_based, zeroth_order) for entry in family.ENTRIES
+    entry.name: entry
+    for family in (node_perturbation, noise_based, weight_perturbation, zeroth_order)
+    for entry in family.ENTRIES
 }
 
 RULES: dict[str, RuleEntry] = FEEDBACK | PERTURBATION

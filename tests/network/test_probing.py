@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from imcsim.errors import SpecError
+from imcsim.errors import CapabilityError, SpecError
 from imcsim.network import probing
 from imcsim.network.ideal import IdealNetwork
 from imcsim.network.learning_chip import learning_chip
@@ -233,3 +233,22 @@ def test_perturbations_that_do_not_fit_are_refused(nodes, told):
 def test_no_perturbation_of_weights_is_refused():
     with pytest.raises(SpecError, match="must be one perturbation or more"):
         ideal().probe(X, Y, WeightProbes(()), rng())
+
+
+# ---- a loss ADC on the ideal network
+
+
+def test_the_ideal_network_reads_its_loss_through_an_adc():
+    adc = LossADC(bits=10, full_scale=8.0, per_sample=False)
+    network = dataclasses.replace(ideal(), loss_adc=adc)
+    probes = node_probes()
+    exact, read = (one.probe(X, Y, probes, rng()).losses for one in (ideal(), network))
+    np.testing.assert_allclose(read[:, 0], adc.lsb * np.rint(exact.mean(axis=1) / adc.lsb), rtol=1e-12)
+    with pytest.raises(CapabilityError, match="the loss ADC converts the mean of the batch"):
+        _ = network.each_loss
+
+
+def test_a_loss_adc_that_draws_does_so_for_each_pass():
+    noisy = dataclasses.replace(ideal(), loss_adc=LossADC(bits=16, full_scale=8.0, noise_lsb=1000.0))
+    once, again = noisy.probe(X, Y, NodeProbes((np.zeros((2, 1, HIDDEN)), None)), rng()).losses
+    assert np.all(once != again)

@@ -41,9 +41,10 @@ DRAWS = {
     "np": 6000,
     "inp": 1000,
     "zeroth_order": 1500,
+    "wp": 20_000,
 }
 # what perturbs at random has an error left of its mean, 1 - cos = (degrees of freedom) / (2 draws)
-COSINE = {"np": 0.99, "inp": 0.99, "zeroth_order": 0.99}
+COSINE = {"np": 0.99, "inp": 0.99, "wp": 0.9, "zeroth_order": 0.99}
 
 
 def alignment_of(name, options):
@@ -63,7 +64,9 @@ def alignment_of(name, options):
 def test_the_mean_estimate_of_an_unbiased_rule_is_the_slope_of_the_loss(name, options):
     found = alignment_of(name, options)
     assert found.cosine.min() >= COSINE.get(name, 0.999)
-    np.testing.assert_allclose(found.norm, found.reference_norm, rtol=0.05 if name in COSINE else 0.03)
+    np.testing.assert_allclose(
+        found.norm, found.reference_norm, rtol=0.5 * (1 / COSINE[name] - 1) ** 0.5 if name in COSINE else 0.03
+    )
 
 
 @pytest.mark.parametrize("name", [name for name, entry in FEEDBACK.items() if not entry.unbiased])
@@ -108,7 +111,7 @@ def test_a_member_of_an_ensemble_has_the_bits_it_has_alone(name, options):
     updates, _, info = one_step(rule, ensemble(networks), together, streams)
     for member, (network, batch) in enumerate(zip(networks, batches, strict=True)):
         alone, _, of_one = one_step(rule, network, batch, child(member, "run"))
-        assert info == of_one, "counts are those of one member"
+        assert (info.counts, info.stored) == (of_one.counts, of_one.stored), "they are those of one member"
         for every, one in zip(changes(updates), changes(alone), strict=True):
             np.testing.assert_array_equal(every[member], one)
 
