@@ -38,17 +38,18 @@ T = TypeVar("T")
 class ZerothOrderSpec(Spec):
     """`perturb` says what; the mean is taken of `draws`, half of weights and half of nodes where it is mixed.
 
-    `weight_step_lsb` are whole codes of a weight, None: 1; `node_step` is in units of the sums, for biases as well. A
-    step perturbs, and learns, a random `share` of the weights or nodes of each of `layers`, from 0 up, None: of all.
-    `norm_scaling` shrinks an estimate to what is best of so many draws, N Q / (N Q + d - 1) of d dimensions, N the
-    samples that are perturbed by themselves. Without `quantisation_scaling` descent is on codes, s^2 times as slow in
-    each layer. With `replay` perturbations are not stored, but made again of their key, of random numbers.
+    `weight_step_lsb` are whole codes of a weight, None: 1, and the biases of its layer, digital, move as far;
+    `node_step` is in units of the sums, None: 0.01. A step perturbs, and learns, a random `share` of the weights or
+    nodes of each of `layers`, from 0 up, None: of all. `norm_scaling` shrinks an estimate to what is best of so many
+    draws, N Q / (N Q + d - 1) of d dimensions, N the samples that are perturbed by themselves. Without
+    `quantisation_scaling` descent is on codes, s^2 times as fast in each layer. With `replay` perturbations are not
+    stored, but made again of their key.
     """
 
     perturb: Literal["weights", "nodes", "mixed"] = "nodes"
     draws: int = limited(10, low=1, high=100_000)
     weight_step_lsb: int | None = limited(None, low=1, high=32_767, unit="LSB")
-    node_step: float = limited(0.01, low=1e-12, high=1e3)
+    node_step: float | None = limited(None, low=1e-12, high=1e3)
     share: float = limited(1.0, low=1e-6, high=1.0)
     layers: tuple[int, ...] | None = limited(None, low=0, high=100_000)
     norm_scaling: bool = False
@@ -61,6 +62,9 @@ class ZerothOrderSpec(Spec):
         if self.perturb == "nodes" and self.weight_step_lsb is not None:
             allowed = 'belongs to perturb "weights" and "mixed": nodes move by node_step'
             yield Problem(("weight_step_lsb",), allowed, str(self.weight_step_lsb), "leave it out")
+        if self.perturb == "weights" and self.node_step is not None:
+            allowed = 'belongs to perturb "nodes" and "mixed": weights move by weight_step_lsb'
+            yield Problem(("node_step",), allowed, str(self.node_step), "leave it out")
         if self.layers is not None and not 0 < len(self.layers) == len(set(self.layers)):
             remedy = "leave it out for all layers"
             yield Problem(("layers",), "must name one layer or more, each once", str(list(self.layers)), remedy)
@@ -110,7 +114,7 @@ def zeroth_order(spec: ZerothOrderSpec = _DEFAULT) -> LearningRule:
                 estimates.append(found.updates)
         updates = mean_of(estimates)
         if not spec.quantisation_scaling:  # dC/dcode = s dC/dw, and a code of it is s of the weight
-            updates = _times(updates, [(step**2, 1.0) for step in network.weight_lsb])
+            updates = _times(updates, [step**2 for step in network.weight_lsb])
         return updates, True, Info(counts, told.stored, network if spec.weight_draws else None)
 
     return LearningRule(init, step)
@@ -128,7 +132,7 @@ class _Estimate(NamedTuple):
 def _by_weights(spec: ZerothOrderSpec, network: Any, batch: Batch, clean: tuple[Reads, Array], keys: Keys) -> _Estimate:
     """By weights and biases, which are written and written back."""
     before, counts, changes, total = clean[1].mean(axis=-1), Counts(), [], None
-    steps = [((spec.weight_step_lsb or 1) * step, spec.node_step) for step in network.weight_lsb]
+    steps = [(spec.weight_step_lsb or 1) * step for step in network.weight_lsb]  # of biases, too: an input of one
     factor = _shrinkage(spec, spec.weight_draws, _weight_dimensions(spec, network.shapes)) / spec.weight_draws
     made = _made(spec, lambda draw: weight_signs(spec.chosen, network.shapes, keys, draw))
     for draw in range(spec.weight_draws):
@@ -136,7 +140,7 @@ def _by_weights(spec: ZerothOrderSpec, network: Any, batch: Batch, clean: tuple[
         probed = network.probe(batch.x, batch.y, probes, children(keys, "probe weights", draw))
         network, counts = probed.network, counts.plus(probed.counts)
         changes.append(change := probed.losses[0].mean(axis=-1) - before)
-        part = _times(made(draw), [(factor * change / weight, factor * change / bias) for weight, bias in steps])
+        part = _times(made(draw), [factor * change / step for step in steps])
         total = part if total is None else _sum(total, part)
     assert total is not None
     return _Estimate(total, np.array(changes), network, counts)
@@ -146,11 +150,12 @@ def _by_nodes(spec: ZerothOrderSpec, network: Any, batch: Batch, clean: tuple[Re
     """By nodes, through what entered the layers in the clean pass."""
     (reads, before), samples, counts, changes = clean, batch.x.shape[-2], Counts(), []
     factor = _shrinkage(spec, samples * spec.node_draws, spec.chosen.nodes(network.shapes))
-    factor /= spec.node_step * spec.node_draws
+    size = 0.01 if spec.node_step is None else spec.node_step
+    factor /= size * spec.node_draws
     made = _made(spec, lambda draw: node_signs(spec.chosen, network.shapes, samples, keys, draw))
     deltas = [np.zeros_like(z) for z in reads.z]
     for draw in range(spec.node_draws):
-        nodes = tuple(None if signs is None else spec.node_step * signs[np.newaxis] for signs in made(draw))
+        nodes = tuple(None if signs is None else size * signs[np.newaxis] for signs in made(draw))
         probed = network.probe(batch.x, batch.y, NodeProbes(nodes), children(keys, "probe nodes", draw))
         counts = counts.plus(probed.counts)
         changes.append(change := probed.losses[0] - before)
@@ -179,14 +184,11 @@ def _weight_dimensions(spec: ZerothOrderSpec, shapes: Shapes) -> int:
     return spec.chosen.weights(shapes) + spec.chosen.nodes(shapes)
 
 
-def _times(updates: Updates, factors: Sequence[tuple[Any, Any]]) -> Updates:
-    """The weights and biases of each layer times a factor each, a number or one a member."""
+def _times(updates: Updates, factors: Sequence[Any]) -> Updates:
+    """The weights and biases of each layer times its factor, a number or one a member."""
     return tuple(
-        LayerUpdate(
-            scaled(one.weights, np.asarray(of_weights)[..., np.newaxis, np.newaxis]),
-            np.asarray(of_biases)[..., np.newaxis] * one.biases,
-        )
-        for one, (of_weights, of_biases) in zip(updates, factors, strict=True)
+        LayerUpdate(scaled(one.weights, factor[..., np.newaxis, np.newaxis]), factor[..., np.newaxis] * one.biases)
+        for one, factor in zip(updates, map(np.asarray, factors), strict=True)
     )
 
 
