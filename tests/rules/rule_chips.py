@@ -1,11 +1,12 @@
 """What tests of rules on chips share: designs without errors and with them, small networks on them, and a batch."""
 
 import numpy as np
-from rule_cases import SHAPES
+from rule_cases import SAMPLES, SHAPES
 
 from imcsim.network.learning_chip import learning_chip
 from imcsim.network.mlp import MLP
 from imcsim.rng import child
+from imcsim.rules.library import RULES, learning_rule, rule_options
 from imcsim.rules.rule import Batch
 from imcsim.specs.adc import IdealADC, UniformADC
 from imcsim.specs.array import ArraySpec
@@ -39,6 +40,16 @@ DESIGNS = {
 }
 
 
+# Perturbations that designs of 8 bits resolve, by the name of the rule.
+PERTURBED = {"wp": {"sigma": 0.1, "noise": "rademacher"}}
+
+
+def rule_for(name, options, shapes=SHAPES, samples=SAMPLES):
+    """A rule with options that the designs resolve, and what a step of it asks for."""
+    told = {**PERTURBED.get(name, {}), **options}
+    return learning_rule(name, told), RULES[name].asks(rule_options(name, told), shapes, samples)
+
+
 def batch_for(samples, inputs=SHAPES[0][0], classes=SHAPES[-1][1], seed=0):
     rng = child(seed, "batch")
     return Batch(rng.uniform(-1, 1, (samples, inputs)), rng.integers(0, classes, samples))
@@ -57,14 +68,13 @@ def on_chip(spec, shapes=SHAPES, key=7):
 
 def digest_of_steps(cases):
     """The bytes of the updates of a step of each case (name, options), and of the weights after it, on both designs."""
-    from imcsim.rules.library import learning_rule
     from imcsim.updates import dense
 
     parts = []
     for spec in DESIGNS.values():
         network = on_chip(spec, LARGE)
         for name, options in cases:
-            rule = learning_rule(name, options)
+            rule, _ = rule_for(name, options)
             state = rule.init(network, child(0, "init"))
             updates, _, _ = rule.step(network, state, batch_for(300, LARGE[0][0], LARGE[-1][1]), child(0, "step"))
             after = network.write(updates, child(0, "write"))
