@@ -112,16 +112,16 @@ def test_by_weights_and_by_nodes_mixed_are_the_mean_of_both():
 @pytest.mark.parametrize("perturb", ["weights", "nodes", "mixed"])
 def test_the_mean_of_many_signs_is_the_gradient_at_the_written_weights(perturb):
     network = on_chip(EXACT)
-    options = {"perturb": perturb, "draws": 3000} | ({} if perturb == "nodes" else {"weight_step_lsb": 64})
+    options = {"perturb": perturb, "draws": 1200} | ({} if perturb == "nodes" else {"weight_step_lsb": 64})
     found, _, _ = step_of(options, network)  # 64 codes of 16 bits: far above the steps of what enters hidden layers
     mlp = MLP(network.written, network.biases, network.activation)
     weights, biases = gradients(mlp, BATCH.x, BATCH.y, cross_entropy)
     one, exact = (np.concatenate([part.ravel() for part in every]) for every in (found, [*weights, *biases]))
     cosine = one @ exact / np.linalg.norm(one) / np.linalg.norm(exact)
-    draws, dimensions = (1500 if perturb == "mixed" else 3000), WEIGHTS + NODES
+    draws, dimensions = (600 if perturb == "mixed" else 1200), WEIGHTS + NODES
     # of signs in d dimensions, 1 / sqrt(1 + (d - 1) / Q); the mean of both kinds is no better than either
     assert cosine > 1 / math.sqrt(1 + 1.5 * (dimensions - 1) / draws)
-    np.testing.assert_allclose(np.linalg.norm(one), np.linalg.norm(exact), rtol=0.1)
+    np.testing.assert_allclose(np.linalg.norm(one), np.linalg.norm(exact), rtol=0.15)
 
 
 # ---- scaling
