@@ -117,6 +117,12 @@ class LearningChip:
         )
         return dataclasses.replace(self, chip=dataclasses.replace(chip, decorrelation=matrices))
 
+    @property
+    def noisy_reads(self) -> bool:
+        """True. Raises CapabilityError where two reads of the same samples show the same."""
+        self._refuse("noisy_reads")
+        return True
+
     def forward(
         self, x: Array, rng: np.random.Generator, *, nodes: tuple[Array | None, ...] | None = None, now_s: float = 0.0
     ) -> Reads:

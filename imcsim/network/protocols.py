@@ -190,6 +190,14 @@ class Decorrelating(Network, Protocol):
         """The network with `changes` added to these matrices, as far as their write path lets them through."""
 
 
+class NoisyReads(Network, Protocol):
+    """A network two reads of which show the same samples differently."""
+
+    @property
+    def noisy_reads(self) -> bool:
+        """True."""
+
+
 class Auxiliary(Protocol):
     """A matrix (rows, cols) on a crossbar of its own, beside those of the layers."""
 

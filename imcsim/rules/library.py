@@ -17,11 +17,13 @@ from imcsim.rules import (
     multiplexed,
     multiplexed_analog,
     node_perturbation,
+    noise_based,
     sequential,
     sign_symmetry,
     spsa,
     summed,
     weight_perturbation,
+    zeroth_order,
 )
 from imcsim.rules.entry import RuleEntry
 from imcsim.rules.rule import LearningRule
@@ -39,12 +41,14 @@ _BACKWARD = (
 _PERTURBING = (
     node_perturbation,
     decorrelated_perturbation,
+    noise_based,
     weight_perturbation,
     sequential,
     summed,
     multiplexed,
     multiplexed_analog,
     spsa,
+    zeroth_order,
 )
 FEEDBACK: dict[str, RuleEntry] = {entry.name: entry for family in _BACKWARD for entry in family.ENTRIES}
 PERTURBATION: dict[str, RuleEntry] = {entry.name: entry for family in _PERTURBING for entry in family.ENTRIES}

@@ -42,6 +42,7 @@ DRAWS = {
     "inp": 1000,
     "dnp": 6000,
     "dinp": 1000,
+    "zeroth_order": 1500,
     "wp": 20_000,
     "swnp": 1000,
 }
@@ -57,6 +58,7 @@ COSINE = {
     "swnp": 0.99,
     "mgd": 0.99,
     "spsa": 0.99,
+    "zeroth_order": 0.99,
 }
 
 
