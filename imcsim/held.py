@@ -20,15 +20,19 @@ from imcsim.products import ProductReads, padded
 from imcsim.programmed import Programmed
 from imcsim.reads import TableReads
 from imcsim.rng import draw_key
+from imcsim.specs.cells import AnySramCell
 
 Array = np.ndarray[Any, Any]
 
 
 def can_hold(cells: Programmed) -> bool:
-    """Whether the sums of columns are the same in every pass, and tell of a change of codes what it does to them."""
-    rows, dac = cells.silicon.dac, cells.silicon.spec.dac
+    """Whether the sums of columns are the same in every pass, and codes and die tell what a write does to them."""
+    rows, spec = cells.silicon.dac, cells.silicon.spec
+    told = (
+        cells.conducts is None and cells.arrives is None and spec.wires is None and isinstance(spec.cell, AnySramCell)
+    )
     steady = rows is None or rows.noise_lsb == 0
-    return cells.told_by_codes and cells.silicon.members is None and steady and completion(dac) == 0
+    return told and cells.silicon.members is None and steady and completion(spec.dac) == 0
 
 
 def draws(cells: Programmed) -> bool:

@@ -18,7 +18,16 @@ from imcsim.held import Held
 from imcsim.mapping import quantise_weights
 from imcsim.network.on_chip import ChipNetwork
 from imcsim.network.probing import how_many, in_turn, one_by_one, probed, together
-from imcsim.network.protocols import LayerUpdate, NodeProbes, Probed, Probes, Reads, Updates, WeightProbes, WeightsInTurn
+from imcsim.network.protocols import (
+    LayerUpdate,
+    NodeProbes,
+    Probed,
+    Probes,
+    Reads,
+    Updates,
+    WeightProbes,
+    WeightsInTurn,
+)
 from imcsim.rng import child, draw_key
 from imcsim.updates import Dense
 
