@@ -17,11 +17,11 @@ from imcsim.errors import CapabilityError, Problem, SpecError
 from imcsim.manufacturing import manufacture
 from imcsim.network.activations import ACTIVATIONS
 from imcsim.network.capabilities import lacking
+from imcsim.network.chip_probes import probe_chip
 from imcsim.network.losses import LOSSES
 from imcsim.network.mlp import MLP
 from imcsim.network.on_chip import ChipNetwork, calibrate, manufactured_network
 from imcsim.network.passes import layer_by_layer
-from imcsim.network.probing import in_turn
 from imcsim.network.protocols import Counts, Probed, Probes, Reads, Updates
 from imcsim.network.read_cost import read_cost
 from imcsim.network.write_path import kept_at_first, resolution, through, written_back
@@ -178,7 +178,7 @@ class LearningChip:
         return dataclasses.replace(self, chip=chip, kept=tuple(kept))
 
     def probe(self, x: Array, target: Array, probes: Probes, rng: np.random.Generator, *, now_s: float = 0.0) -> Probed:
-        return in_turn(self, x, target, probes, rng, now_s, self._written_back)
+        return probe_chip(self, x, target, probes, rng, now_s, self._written_back)
 
     def _written_back(
         self, probed: LearningChip, probe: Updates, rng: np.random.Generator, now_s: float
