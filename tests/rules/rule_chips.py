@@ -5,6 +5,7 @@ from rule_cases import SAMPLES, SHAPES
 
 from imcsim.network.learning_chip import learning_chip
 from imcsim.network.mlp import MLP
+from imcsim.network.protocols import LayerUpdate
 from imcsim.rng import child
 from imcsim.rules.library import RULES, learning_rule, rule_options
 from imcsim.rules.rule import Batch
@@ -16,6 +17,7 @@ from imcsim.specs.dac import OneShotDAC
 from imcsim.specs.decorrelation import DigitalDecorrelation
 from imcsim.specs.learning import WritePath
 from imcsim.specs.transpose import TransposeRead
+from imcsim.updates import Dense
 
 
 def design(bits, adc, mismatch=0.0, read_noise=0.0):
@@ -64,6 +66,9 @@ def on_chip(spec, shapes=SHAPES, key=7):
         tuple(rng.uniform(-1, 1, shape) for shape in shapes), tuple(rng.normal(size=n) for _, n in shapes), "tanh"
     )
     network = learning_chip(mlp, spec, "cross_entropy", key, child(0, "program"))
+    # a weight that its accumulator rounds to the middle between two codes takes the one of its highest bits at a write
+    nothing = (LayerUpdate(Dense(np.zeros(shape)), np.zeros(shape[1])) for shape in shapes)
+    network = network.write(tuple(nothing), child(0, "settle"))
     batch = batch_for(64, shapes[0][0], shapes[-1][1])
     return network.calibrated(batch.x, batch.y, child(0, "calibrate"))
 
