@@ -11,7 +11,7 @@ import numpy as np
 from imcsim.converters.loss import read_loss
 from imcsim.errors import CapabilityError
 from imcsim.network.activations import ACTIVATIONS
-from imcsim.network.bulk import losses_one_by_one
+from imcsim.network.bulk import losses_one_by_one, serves
 from imcsim.network.capabilities import converts_the_mean
 from imcsim.network.losses import LOSSES
 from imcsim.network.mlp import MLP
@@ -112,7 +112,9 @@ class IdealNetwork:
 
     def probe(self, x: Array, target: Array, probes: Probes, rng: Generators, *, now_s: float = 0.0) -> Probed:
         if isinstance(probes, NodesInTurn | WeightsInTurn):
-            return self._one_by_one(x, target, probes, rng)
+            if serves(self):
+                return self._one_by_one(x, target, probes, rng)
+            return in_turn(self, x, target, probes, rng, now_s, self._written_back)
         draws = self.loss_adc is not None and self.loss_adc.noise_lsb > 0
         if isinstance(probes, NodeProbes) and not draws:
             return together(self, x, target, probes, rng)

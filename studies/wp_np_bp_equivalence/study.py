@@ -1,9 +1,10 @@
 """Sequential weight and node perturbation beside backprop, on the ideal network.
 
-    python studies/wp_np_bp_equivalence/study.py iris [--seeds 5] [--out DIR]
-    IMCSIM_DATA=... python studies/wp_np_bp_equivalence/study.py mnist [--seeds 3] [--epochs 5] [--out DIR]
+    python studies/wp_np_bp_equivalence/study.py iris [--seeds 5]
+    IMCSIM_DATA=... python studies/wp_np_bp_equivalence/study.py mnist [--seeds 3] [--weight-seeds 1] [--epochs 4]
 
-writes iris.csv and iris.png, or mnist.csv and mnist.png. In a seed all rules have the same initial weights and batches.
+writes iris.csv and iris.png, or mnist.csv and mnist.png (to --out DIR). In a seed all rules start from
+the same weights, and have the same batches.
 """
 
 import argparse
@@ -77,15 +78,15 @@ def iris(seeds: int, out: Path) -> None:
     _draw_iris(out / "iris.png", runs)
 
 
-def mnist(seeds: int, epochs: int, out: Path) -> None:
+def mnist(seeds: int, weight_seeds: int, epochs: int, out: Path) -> None:
     """Accuracy curves: every weight of 784-32-10, every node of 784-100-10."""
     data, rows = load("mnist"), []
     spec = DescentSpec(epochs=epochs, batch_size=100, learning_rate=1e-3)
     runs: dict[str, dict[str, list[Run]]] = {}
-    for rule, hidden in ((NODES, 100), (WEIGHTS, 32)):
+    for rule, hidden, many in ((NODES, 100, seeds), (WEIGHTS, 32, weight_seeds)):
         shape = f"784-{hidden}-10"
         runs[shape] = {"backprop": [], WORDS[rule]: []}
-        for seed in range(seeds):
+        for seed in range(many):
             for name, (one, options) in {"backprop": BACKPROP, WORDS[rule]: (rule, {"delta": 0.01})}.items():
                 run = learned(data, hidden, one, options, spec, seed)
                 runs[shape][name].append(run)
@@ -163,13 +164,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("what", choices=("iris", "mnist"))
     parser.add_argument("--seeds", type=int)
-    parser.add_argument("--epochs", type=int, default=5)
+    parser.add_argument("--weight-seeds", type=int, default=1)
+    parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent)
     asked = parser.parse_args()
     if asked.what == "iris":
         iris(asked.seeds or 5, asked.out)
     else:
-        mnist(asked.seeds or 3, asked.epochs, asked.out)
+        mnist(asked.seeds or 3, asked.weight_seeds, asked.epochs, asked.out)
 
 
 if __name__ == "__main__":
