@@ -12,13 +12,6 @@ from imcsim.network.protocols import NodesInTurn, Reads, WeightsInTurn
 Array = np.ndarray[Any, Any]
 
 
-def knows(network: Any) -> bool:
-    """Whether the kernel has the activation and the loss of the network."""
-    from imcsim.kernels.in_turn import ACTIVATIONS, LOSSES
-
-    return network.activation in ACTIVATIONS and network.loss_name in LOSSES
-
-
 def losses_one_by_one(network: Any, reads: Reads, target: Array, probes: NodesInTurn | WeightsInTurn) -> Array:
     """Exact losses under each perturbation, (K, samples), or of an ensemble (K, members, samples).
 
@@ -29,7 +22,7 @@ def losses_one_by_one(network: Any, reads: Reads, target: Array, probes: NodesIn
 
     alone = reads.z[-1].ndim == 2
     members, samples = 1 if alone else len(reads.z[-1]), reads.z[-1].shape[-2]
-    wanted = target if np.issubdtype(target.dtype, np.floating) else np.eye(network.shapes[-1][1])[target]
+    wanted = _wanted(target, network.shapes[-1][1])
     clean = Clean(
         inputs=_stacked(reads.a_in[:1] if isinstance(probes, WeightsInTurn) else (), members, samples),
         hidden=_stacked(reads.a_in[1:], members, samples),
@@ -44,6 +37,24 @@ def losses_one_by_one(network: Any, reads: Reads, target: Array, probes: NodesIn
     places = _places(network.shapes, weights=isinstance(probes, WeightsInTurn))
     losses = losses_in_turn(clean, *places, _steps(network.shapes, probes, len(places[0])))
     return np.asarray(losses[:, 0] if alone else losses)
+
+
+def serves(network: Any) -> bool:
+    """Whether the kernel knows the network: its functions, and nothing between its sums and the next layer beside them.
+
+    Circuits for neurons, decorrelation and other losses take passes of their own.
+    """
+    from imcsim.kernels.in_turn import ACTIVATIONS, LOSSES
+
+    known = network.loss_name in LOSSES and network.activation in ACTIVATIONS
+    return known and all(getattr(network, name, None) is None for name in ("neurons", "decorrelation"))
+
+
+def _wanted(target: Array, outputs: int) -> Array:
+    """What the outputs (..., samples, outputs) should be: one-hot labels, but of a single output, or as told."""
+    if np.issubdtype(target.dtype, np.floating):
+        return target
+    return np.eye(outputs)[target] if outputs > 1 else target[..., np.newaxis].astype(np.float64)
 
 
 def _stacked(layers: tuple[Array, ...], members: int, samples: int) -> Array:

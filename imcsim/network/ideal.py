@@ -10,7 +10,7 @@ import numpy as np
 
 from imcsim.converters.loss import read_loss
 from imcsim.errors import CapabilityError
-from imcsim.network.bulk import knows, losses_one_by_one
+from imcsim.network.bulk import losses_one_by_one, serves
 from imcsim.network.capabilities import converts_the_mean
 from imcsim.network.losses import BEHIND_NEURONS, LOSSES
 from imcsim.network.mlp import MLP
@@ -143,7 +143,7 @@ class IdealNetwork:
 
     def probe(self, x: Array, target: Array, probes: Probes, rng: Generators, *, now_s: float = 0.0) -> Probed:
         if isinstance(probes, NodesInTurn | WeightsInTurn):
-            if self.neurons is None and self.decorrelation is None and knows(self):
+            if serves(self):
                 return self._one_by_one(x, target, probes, rng)
             probes = one_by_one(self, probes)
         draws = self.loss_adc is not None and self.loss_adc.noise_lsb > 0

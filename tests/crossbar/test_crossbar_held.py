@@ -8,7 +8,7 @@ from crossbar_chips import DACS, MAPPINGS, chip, inputs_of, programmed, read, we
 
 from imcsim.rng import child
 from imcsim.specs.adc import SarADC, UniformADC
-from imcsim.specs.cells import SramCell, SramDischargeCell
+from imcsim.specs.cells import SramCell
 from imcsim.specs.dac import BitSerialDAC, IdealDAC, OneShotDAC
 from imcsim.specs.library import load
 
