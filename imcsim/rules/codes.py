@@ -66,6 +66,10 @@ class Code(Protocol):
     def power(self) -> float:
         """The mean over periods of u_i^2: the mean of (g . u) u is power g."""
 
+    @property
+    def largest(self) -> float:
+        """The largest |u_i| of any period."""
+
     def at(self, period: int) -> Array:
         """The perturbation of a period: (places,), or (members, places) where each member has a key."""
 
@@ -82,6 +86,10 @@ class RandomCode(NamedTuple):
     def power(self) -> float:
         return self.amplitude**2 / self.sparsity
 
+    @property
+    def largest(self) -> float:
+        return self.amplitude
+
     def at(self, period: int) -> Array:
         words = _words(self.keys, 1 + period, self.places)
         signed = np.where(words & np.uint32(1), self.amplitude, -self.amplitude)
@@ -91,9 +99,10 @@ class RandomCode(NamedTuple):
 
 
 class WalshCode(NamedTuple):
-    """The last `places` rows of the Hadamard matrix of order `length`, a column a period; then again, signs flipped.
+    """Rows of the Hadamard matrix of order `length`, a column a period; then again, with the signs flipped.
 
-    So its mean over two lengths is 0 in every row, and what is even in u cancels.
+    So its mean over two lengths is 0 in every row, and what is even in u cancels. The first row, all ones, is left out
+    where there is a place for every parameter without it: a filter would take it for the cost itself.
     """
 
     length: int
@@ -104,10 +113,14 @@ class WalshCode(NamedTuple):
     def power(self) -> float:
         return self.amplitude**2
 
+    @property
+    def largest(self) -> float:
+        return self.amplitude
+
     def at(self, period: int) -> Array:
         # H_ik = (-1)^(number of bits that i and k share)
-        rows = np.arange(self.length - self.places, self.length) & (period % self.length)
-        odd = _parity(rows) ^ (period // self.length & 1)
+        rows = np.arange(self.places) + (self.places < self.length)
+        odd = _parity(rows & (period % self.length)) ^ (period // self.length & 1)
         return np.where(odd, -self.amplitude, self.amplitude)
 
 
@@ -125,6 +138,10 @@ class SinusoidalCode(NamedTuple):
     @property
     def power(self) -> float:
         return 0.5 * self.amplitude**2
+
+    @property
+    def largest(self) -> float:
+        return self.amplitude
 
     def at(self, period: int) -> Array:
         cycles = self.frequency * period + self.phase
@@ -144,6 +161,10 @@ class SequentialCode(NamedTuple):
     @property
     def power(self) -> float:
         return self.norm**2 / self.places
+
+    @property
+    def largest(self) -> float:
+        return self.norm
 
     def at(self, period: int) -> Array:
         perturbation = np.zeros(self.order.shape)

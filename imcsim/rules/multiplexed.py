@@ -29,6 +29,7 @@ from imcsim.rng import Generators, children, draw_keys
 from imcsim.rules.codes import Code, CodeSpec, begun
 from imcsim.rules.entry import RuleEntry, Shapes, StepCost, units_of, weights_of
 from imcsim.rules.parameters import as_updates, sizes_of
+from imcsim.rules.resolved import require_written, unseen_after
 from imcsim.rules.rule import Batch, Info, LearningRule, require
 from imcsim.specs.fields import limited
 from imcsim.updates import Outer, weighted_sum
@@ -74,10 +75,11 @@ class Part(NamedTuple):
 
 
 class MgdState(NamedTuple):
-    """The codes, and how many time steps they have run."""
+    """The codes, how many time steps they have run, and how many perturbations no loss has shown (see resolved.py)."""
 
     parts: tuple[Part, ...]
     time: int
+    unseen: int | None
 
 
 _DEFAULT = MgdSpec()
@@ -92,18 +94,20 @@ def multiplexed_gradient_descent(spec: MgdSpec = _DEFAULT) -> LearningRule:
             require(network, "each_loss", "the loss of each sample", "perturbation of nodes")
         sizes = sizes_of(network.shapes) if spec.perturb == "weights" else [units for _, units in network.shapes]
         keys, layers = draw_keys(rng), tuple(range(len(sizes)))
-        parts = (layers,) if spec.scope == "global" else tuple((layer,) for layer in layers)
-        return MgdState(
-            tuple(
-                Part(part, begun(spec, sum(sizes[layer] for layer in part), children(keys, "code", number)))
-                for number, part in enumerate(parts)
-            ),
-            time=0,
+        groups = (layers,) if spec.scope == "global" else tuple((layer,) for layer in layers)
+        parts = tuple(
+            Part(group, begun(spec, sum(sizes[layer] for layer in group), children(keys, "code", number)))
+            for number, group in enumerate(groups)
         )
+        if spec.perturb == "weights":
+            for part in parts:
+                require_written(network, part.code.largest, "norm", spec.norm)
+        return MgdState(parts, time=0, unseen=0)
 
     def step(network: Any, state: MgdState, batch: Batch, rng: Generators) -> tuple[Updates, MgdState, Info]:
         told = cost(spec, network.shapes, batch.x.shape[-2])
-        counts, time, estimates = Counts(random_numbers=told.random_numbers), state.time, []
+        counts, estimates = Counts(random_numbers=told.random_numbers), []
+        time, unseen = state.time, state.unseen
         for group, share in _groups(batch, spec.tau_theta // spec.tau_x):
             reads = network.forward(group.x, rng)
             before = network.loss(reads, group.y, rng)
@@ -114,10 +118,11 @@ def multiplexed_gradient_descent(spec: MgdSpec = _DEFAULT) -> LearningRule:
                 factor = share * _length(spec, part.code) / (spec.tau_x * part.code.power)
                 of_part, probed = estimated(network, group, (reads, before), part, periods, factor, rng)
                 estimate += of_part
+                unseen = unseen_after(network, unseen, probed.losses - before, "norm")
                 network, counts = probed.network, counts.plus(probed.counts)
             estimates.append(estimate)
             time += spec.tau_x
-        return _sum(estimates), state._replace(time=time), Info(counts, told.stored, network)
+        return _sum(estimates), MgdState(state.parts, time, unseen), Info(counts, told.stored, network)
 
     return LearningRule(init, step)
 

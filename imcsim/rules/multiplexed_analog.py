@@ -24,6 +24,7 @@ from imcsim.rules.codes import Code, CodeSpec, begun
 from imcsim.rules.entry import RuleEntry, Shapes, StepCost, needs_nothing
 from imcsim.rules.multiplexed import perturbed_weights, random_numbers
 from imcsim.rules.parameters import as_updates, sizes_of
+from imcsim.rules.resolved import require_written, unseen_after
 from imcsim.rules.rule import Batch, Info, LearningRule
 from imcsim.specs.fields import limited
 
@@ -44,7 +45,7 @@ class AnalogMgdSpec(CodeSpec):
 
 
 class AnalogState(NamedTuple):
-    """The code, the time steps that it has run, the samples of the last, and what the circuit holds."""
+    """The code, the time steps it has run, the samples of the last, what the circuit holds; `unseen` as in MgdState."""
 
     code: Code
     time: int
@@ -52,6 +53,7 @@ class AnalogState(NamedTuple):
     cost: Any
     high_pass: Any
     low_pass: Any
+    unseen: int | None
 
 
 _DEFAULT = AnalogMgdSpec()
@@ -63,7 +65,9 @@ def analog_multiplexed_gradient_descent(spec: AnalogMgdSpec = _DEFAULT) -> Learn
     kept = spec.tau_theta / (spec.tau_theta + 1.0)
 
     def init(network: Any, rng: Generators) -> AnalogState:
-        return AnalogState(begun(spec, sum(sizes_of(network.shapes)), rng), 0, None, 0.0, 0.0, 0.0)
+        code = begun(spec, sum(sizes_of(network.shapes)), rng)
+        require_written(network, code.largest, "norm", spec.norm)
+        return AnalogState(code, 0, None, 0.0, 0.0, 0.0, unseen=0)
 
     def step(network: Any, state: AnalogState, batch: Batch, rng: Generators) -> tuple[Updates, AnalogState, Info]:
         shapes, code, layers = network.shapes, state.code, range(len(network.shapes))
@@ -79,7 +83,8 @@ def analog_multiplexed_gradient_descent(spec: AnalogMgdSpec = _DEFAULT) -> Learn
             low_pass = kept * low_pass + (1.0 - kept) * product
             total = total + low_pass
         told = cost(spec, shapes, batch.x.shape[-2])
-        state = AnalogState(code, state.time + spec.tau_x, batch, before, high_pass, low_pass)
+        unseen = unseen_after(network, state.unseen, probed.losses - probed.losses[0], "norm")
+        state = AnalogState(code, state.time + spec.tau_x, batch, before, high_pass, low_pass, unseen)
         counts = probed.counts.plus(Counts(random_numbers=told.random_numbers))
         estimate = as_updates(shapes, layers, np.asarray(total) / (spec.tau_x * passed))
         return estimate, state, Info(counts, told.stored, probed.network)

@@ -21,6 +21,7 @@ from imcsim.rng import Generators
 from imcsim.rules.codes import Code, CodeSpec, begun
 from imcsim.rules.entry import RuleEntry, Shapes, StepCost, needs_nothing, weights_of
 from imcsim.rules.parameters import as_updates, sizes_of
+from imcsim.rules.resolved import require_written, unseen_after
 from imcsim.rules.rule import Batch, Info, LearningRule
 from imcsim.specs.fields import Spec, limited
 
@@ -37,10 +38,11 @@ class SpsaSpec(Spec):
 
 
 class SpsaState(NamedTuple):
-    """The code of the signs, and how many perturbations it has given."""
+    """The code of the signs, how many perturbations it has given, and how many no loss has shown (see resolved.py)."""
 
     code: Code
     drawn: int
+    unseen: int | None
 
 
 _DEFAULT = SpsaSpec()
@@ -51,10 +53,11 @@ def spsa(spec: SpsaSpec = _DEFAULT) -> LearningRule:
 
     def init(network: Any, rng: Generators) -> SpsaState:
         parameters = sum(sizes_of(network.shapes))
-        return SpsaState(begun(CodeSpec(norm=spec.step * math.sqrt(parameters)), parameters, rng), 0)
+        require_written(network, spec.step, "step", spec.step)
+        return SpsaState(begun(CodeSpec(norm=spec.step * math.sqrt(parameters)), parameters, rng), 0, unseen=0)
 
     def step(network: Any, state: SpsaState, batch: Batch, rng: Generators) -> tuple[Updates, SpsaState, Info]:
-        (code, drawn), shapes = state, network.shapes
+        (code, drawn, unseen), shapes = state, network.shapes
         layers, samples, until = range(len(shapes)), batch.x.shape[-2], drawn + spec.draws
         told = cost(spec, shapes, samples)
         counts = Counts(random_numbers=told.random_numbers)
@@ -71,12 +74,14 @@ def spsa(spec: SpsaSpec = _DEFAULT) -> LearningRule:
         probed = network.probe(batch.x, batch.y, WeightProbes(perturbations()), rng)
         costs = probed.losses.mean(axis=-1)
         changes = costs - before if spec.difference == "forward" else (costs[::2] - costs[1::2]) / 2.0
+        unseen = unseen_after(network, unseen, changes, "step")
         total = sum(
             change[..., np.newaxis] * code.at(number)
             for change, number in zip(changes, range(drawn, until), strict=True)
         )
         estimate = as_updates(shapes, layers, np.asarray(total) / (spec.draws * code.power))
-        return estimate, SpsaState(code, until), Info(counts.plus(probed.counts), told.stored, probed.network)
+        counts = counts.plus(probed.counts)
+        return estimate, SpsaState(code, until, unseen), Info(counts, told.stored, probed.network)
 
     return LearningRule(init, step)
 

@@ -43,7 +43,12 @@ DESIGNS = {
 
 
 # Perturbations that designs of 8 bits resolve, by the name of the rule.
-PERTURBED = {"wp": {"sigma": 0.1, "noise": "rademacher"}}
+PERTURBED = {
+    "wp": {"sigma": 0.1, "noise": "rademacher"},
+    "spsa": {"step": 0.1},
+    "mgd": {"norm": 20.0},
+    "mgd_analog": {"norm": 20.0, "tau_x": 3},
+}
 
 
 def rule_for(name, options, shapes=SHAPES, samples=SAMPLES):

@@ -69,7 +69,7 @@ class Twin:
         self.x0, self.y0, self.k, self.L = nominal if neurons is None else neurons
         self.order = rng.permuted(np.tile(np.arange(P), (members, 1)), axis=1)
         self.phase = rng.uniform(0, 2 * np.pi, (members, P))
-        self.hadamard = scipy.linalg.hadamard(16)[16 - P :]
+        self.hadamard = scipy.linalg.hadamard(16)[1 : 1 + P]
 
     def neuron(self, z, units):
         y = self.L[:, units] / (1 + np.exp(-self.k[:, units] * (z - self.x0[:, units]))) + self.y0[:, units]

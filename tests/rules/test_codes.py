@@ -72,11 +72,19 @@ def test_the_signs_are_the_last_bits_of_philox_words():
 
 
 def test_walsh_codes_are_rows_of_the_hadamard_matrix_whose_sign_flips_every_length():
-    expected = NORM / np.sqrt(P) * scipy.linalg.hadamard(16)[16 - P :]
+    expected = NORM / np.sqrt(P) * scipy.linalg.hadamard(16)[1 : 1 + P]
     found = code_of("walsh")
     for period in range(48):
         sign = -1 if period // 16 == 1 else 1
         np.testing.assert_array_equal(found.at(period), sign * expected[:, period % 16])
+
+
+def test_the_constant_row_is_taken_only_where_it_must_be():
+    ones = NORM / np.sqrt(16) * scipy.linalg.hadamard(16)
+    whole = begun(CodeSpec(code="walsh", norm=NORM, code_length=16), 16, child(0, "code"))
+    np.testing.assert_allclose([whole.at(period) for period in range(16)], ones.T)
+    longer = begun(CodeSpec(code="walsh", norm=NORM), 16, child(0, "code"))
+    assert np.abs(np.sum([longer.at(period) for period in range(32)], axis=0)).max() < 1e-12
 
 
 def test_frequencies_are_spread_over_the_band_each_once():

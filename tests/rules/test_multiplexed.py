@@ -160,7 +160,7 @@ def test_a_twin_gives_the_same_estimates_step_after_step(taus):
 
     def walsh(k):
         sign = -1.0 if k // 128 % 2 else 1.0
-        return sign * norm / np.sqrt(P) * scipy.linalg.hadamard(128)[128 - P :, k % 128]
+        return sign * norm / np.sqrt(P) * scipy.linalg.hadamard(128)[1 : 1 + P, k % 128]
 
     twin = Twin(network, walsh, norm, *taus)
     for number in range(300 // tau_theta):  # beyond two lengths of the code where tau_p is 1

@@ -2,7 +2,7 @@
 
 import pytest
 from rule_cases import ON_CHIP, SAMPLES, SHAPES, batch_of, network_of, one_step
-from rule_chips import DESIGNS, batch_for, on_chip
+from rule_chips import DESIGNS, PERTURBED, batch_for, on_chip
 
 from imcsim.cost import Chip, cost_of
 from imcsim.cost.growth import powers_of
@@ -54,7 +54,7 @@ def test_on_the_ideal_chip_the_cost_is_what_a_step_counts(name, options):
 @pytest.mark.parametrize("spec", [WHOLE, CUT], ids=["whole", "cut"])
 @EVERY_CASE
 def test_on_an_sram_chip_the_cost_is_what_a_step_counts(name, options, spec):
-    network = on_chip(spec)
+    network, options = on_chip(spec), {**PERTURBED.get(name, {}), **options}
     _, _, info = one_step(learning_rule(name, options), network, batch_for(SAMPLES), child(0, "run"))
     told = told_of(name, options, Chip(SHAPES, spec, "tanh"))
     assert_counted(told, info)
