@@ -15,6 +15,7 @@ from imcsim.network.protocols import Counts
 from imcsim.network.read_cost import read_cost
 from imcsim.rules.entry import Shapes
 from imcsim.specs.chip import ChipSpec
+from imcsim.specs.decorrelation import DecorrelationArrays
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,11 @@ class Chip:
         """The designs and shapes of decorrelation matrices that stand on arrays ahead of the layers."""
         designs = matrix_specs(spec, self.activation, len(self.shapes))
         return ((design, (inputs, inputs)) for design, (inputs, _) in zip(designs, self.shapes, strict=True) if design)
+
+    def on_arrays(self, entries: int) -> int:
+        """Those of so many entries of decorrelation matrices that are words: all, or none where they are digital."""
+        on_arrays = self.spec is not None and isinstance(self.spec.decorrelation, DecorrelationArrays)
+        return entries if on_arrays else 0
 
     def backward(self, samples: int) -> Counts:
         """Of so many samples read backward through every layer above the first."""

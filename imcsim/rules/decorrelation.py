@@ -102,6 +102,7 @@ def decorrelated_cost(told: StepCost, shapes: Shapes, samples: int) -> StepCost:
     """What a step asks for that changes R, and whose rule asks for `told`: R a a pass, R^T a' and a product once."""
     entries = squares(shapes)
     return told._replace(
+        entries=entries,
         stored=told.stored + entries,
         multiplications=told.multiplications + (told.forward_passes + 2 * samples + 1) * entries,
     )

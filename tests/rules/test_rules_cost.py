@@ -75,6 +75,17 @@ def test_a_write_of_every_weight_writes_no_more_cells_than_told():
     assert 0.5 * told.cell_writes < wrote.cell_writes <= told.cell_writes == 6 * told.word_writes
 
 
+def test_writes_of_decorrelation_matrices_are_told_where_they_are_on_arrays():
+    options, entries = {"decorrelation": {"rate": 1.0}}, sum(inputs**2 for inputs, _ in SHAPES)
+    for spec, most in ((WHOLE, 0), (CUT, entries)):
+        told = told_of("dnp", options, Chip(SHAPES, spec, "tanh"))
+        assert told.word_writes - weights_of(SHAPES) == most
+        rule = learning_rule("dnp", options)
+        _, _, info = one_step(rule, on_chip(spec), batch_for(SAMPLES), child(0, "run"))
+        assert 0.3 * most <= info.counts.word_writes <= most, "all but small ones reach a code"
+        assert info.counts.cell_writes <= most * Chip(SHAPES, spec, "tanh").cells_a_weight
+
+
 @pytest.mark.parametrize("name", IN_FLOAT)
 def test_a_rule_in_float_asks_nothing_of_the_chip(name):
     told = told_of(name, {}, Chip(SHAPES, WHOLE, "tanh"))
