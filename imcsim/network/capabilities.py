@@ -21,6 +21,7 @@ WORDS: Mapping[str, str] = {
     "backward": "a transposed read",
     "auxiliary": "arrays for feedback matrices",
     "each_loss": "the loss of each sample",
+    "decorrelate": "decorrelation matrices ahead of its layers",
     "noisy_reads": "noise at its reads",
 }
 
@@ -37,6 +38,10 @@ def _lacking(spec: ChipSpec) -> Iterator[Problem]:
     if spec.feedback is None:
         remedy = "add [feedback.dac], with signed = true, and [feedback.adc] to the chip"
         yield Problem(("feedback", "auxiliary"), "the design has no converters for arrays of feedback", remedy=remedy)
+    if spec.decorrelation is None:
+        remedy = 'add dac.signed = true and [decorrelation] with kind = "digital" or "arrays" to the chip'
+        allowed = "the design has no matrices ahead of its layers"
+        yield Problem(("decorrelation", "decorrelate"), allowed, remedy=remedy)
     if isinstance(spec.cell, PulsedCell):
         yield Problem(("cell", "written"), "nobody knows what pulses have written", remedy="read the array by mvm")
         yield Problem(("cell", "write_resolution"), "pulses are no steps of one size", remedy="leave rounding out")

@@ -62,7 +62,7 @@ class NoisyNetwork(IdealNetwork):
         keys, told = draw_keys(rng), self.injected
 
         def read(layer: int, x: Array) -> tuple[Array, Array]:
-            x, weights = quantised_inputs(x, told.input_bits), self.mlp.weights[layer]
+            x, weights = quantised_inputs(self._entering(layer, x), told.input_bits), self.mlp.weights[layer]
             seen = quantised(weights, told.weight_bits)
             # Joshi et al. 2020, Nat. Commun. 11, 2473: N(0, (eta max|W|)^2) a weight (unverified)
             seen = _with_noise(seen, _of_largest(told.weight_noise_rel, weights), children(keys, "weight noise", layer))

@@ -13,6 +13,7 @@ from imcsim.specs.array import ArraySpec
 from imcsim.specs.cells import SramCell
 from imcsim.specs.chip import ChipSpec
 from imcsim.specs.dac import OneShotDAC
+from imcsim.specs.decorrelation import DigitalDecorrelation
 from imcsim.specs.learning import WritePath
 from imcsim.specs.transpose import TransposeRead
 
@@ -28,6 +29,7 @@ def design(bits, adc, mismatch=0.0, read_noise=0.0):
         adc=adc,
         transpose=back,
         feedback=back,
+        decorrelation=DigitalDecorrelation(),
         write=WritePath(accumulator_bits=bits + 8),
     )
 

@@ -11,6 +11,7 @@ from imcsim.rules.entry import units_of, weights_of
 from imcsim.rules.library import IN_FLOAT, RULES, learning_rule, rule_entry, rule_options
 from imcsim.specs.array import ArraySpec
 from imcsim.specs.dac import BitSerialDAC
+from imcsim.specs.decorrelation import DecorrelationArrays
 from imcsim.specs.transpose import TransposeRead
 
 CASES = [*((name, {}) for name in RULES), *((name, {"feedback_on": "chip"}) for name in ON_CHIP)]
@@ -23,6 +24,9 @@ CUT = (
     WHOLE.replace("array", ArraySpec(rows=4, cols=3, rows_parallel=3, weight_bits=8, cell_bits=3, weight_headroom=2.0))
     .replace("dac", BitSerialDAC(bits=4, signed=True, out_of_range="clip"))
     .replace("transpose", TransposeRead(dac=BitSerialDAC(bits=3, signed=True, out_of_range="clip"), adc=WHOLE.adc))
+    .replace(
+        "decorrelation", DecorrelationArrays(dac=BitSerialDAC(bits=5, out_of_range="clip", signed=True), adc=WHOLE.adc)
+    )
 )
 
 
