@@ -113,7 +113,8 @@ def two_passes_cost(spec: NoiseBasedSpec, shapes: Shapes, samples: int) -> StepC
     )
 
 
-def _requires(spec: NoiseBasedSpec) -> Collection[str]:
+def needs_noise(spec: NoiseBasedSpec) -> Collection[str]:
+    """Of a rule that lives on the noise of reads, where that is its source."""
     return ("each_loss", "noisy_reads") if isinstance(spec.source, ReadNoise) else ("each_loss",)
 
 
@@ -123,7 +124,7 @@ ENTRIES = (
         summary="noise-based learning: two passes, and noise of devices or of the chip's own reads between them",
         options=NoiseBasedSpec,
         build=noise_based_learning,
-        requires=_requires,
+        requires=needs_noise,
         asks=two_passes_cost,
         unbiased=False,
         needs="forward reads; the loss of each sample; a chip whose reads are noisy where source.kind is read_noise",

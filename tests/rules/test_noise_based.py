@@ -8,12 +8,15 @@ from rule_chips import DESIGNS, batch_for, on_chip
 from imcsim.datasets import load
 from imcsim.descent import DescentSpec
 from imcsim.errors import CapabilityError
+from imcsim.experiment.learnable import learning_problems
 from imcsim.learning import learn
 from imcsim.network.mlp import NetworkSpec, initial_mlp
 from imcsim.network.noisy import InjectionSpec, NoisyNetwork
 from imcsim.rng import child
 from imcsim.rules.library import RULES, learning_rule, rule_options
 from imcsim.rules.tunnel_junctions import TunnelJunctions, first_states
+from imcsim.specs.library import load as load_chip
+from imcsim.training import TrainingSpec
 
 READ_NOISE = {"source": {"kind": "read_noise"}}
 
@@ -124,6 +127,16 @@ def test_noise_at_reads_is_required_of_read_noise_alone():
     requires = RULES["nbl"].requires
     assert set(requires(rule_options("nbl", READ_NOISE))) == {"each_loss", "noisy_reads"}
     assert set(requires(rule_options("nbl"))) == {"each_loss"}
+
+
+def test_a_study_is_told_before_it_runs_that_its_chip_draws_nothing():
+    options = rule_options("nbl", READ_NOISE)
+    training = TrainingSpec(where="chip", rule="nbl", rule_options=options, epochs=1)
+    clipping = load_chip("sram_ideal").replace("dac.out_of_range", "clip")
+    (problem,) = learning_problems(training, clipping, 10)
+    assert problem.path == ("training", "rule")
+    assert "noise at its reads: the design draws nothing" in problem.allowed
+    assert not list(learning_problems(training, clipping.replace("cell.read_noise_rel", 0.01), 10))
 
 
 # ---- digits, 64-32-10 tanh, Adam 3e-3, batches of 50; sums with read noise of standard deviation 0.1
