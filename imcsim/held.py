@@ -155,7 +155,7 @@ class Held:
         other = _summing(changed)
 
         def more(after: Array, before: Array) -> Array:
-            return after[read, row].astype(np.float64) - before[read, row]
+            return np.asarray(after[read, row].astype(np.float64) - before[read, row])
 
         states, variances = more(other.states, self._arrays.states), np.zeros((0, 0, 0))
         if self.cells.circuit.column.cell_variance > 0:

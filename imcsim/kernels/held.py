@@ -30,7 +30,7 @@ class Sums(NamedTuple):
 
 
 class Changes(NamedTuple):
-    """What is added to the cells of one row in each of the passes: states and variances (passes, pair, columns) float64.
+    """What is added to the cells of one row in each pass: states and variances (passes, pair, columns) float64.
 
     `read` and `row` (passes,) are where it lies; a read of -1: no cell changes.
     """

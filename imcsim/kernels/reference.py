@@ -286,7 +286,7 @@ def draw_codes(u: Array, sigma: Array, weights: Array, max_code: int, key: int, 
     """The twin of held.draw_codes."""
     noise = np.array([[normals(u[0].size, key, p, s, CELL_NOISE) for s in range(len(u))] for p in range(passes)])
     codes = np.clip(np.rint(u + sigma * noise.reshape(passes, *u.shape)), 0, max_code)
-    return np.einsum("k,pskc->psc", weights, codes)
+    return np.asarray(np.einsum("k,pskc->psc", weights, codes))
 
 
 def shift_and_add(sums: Array, worth: Array, lsb: Array, constant: Array) -> Array:

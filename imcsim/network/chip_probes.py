@@ -1,4 +1,4 @@
-"""Nodes and weights of a chip perturbed one by one, in one call: a pass draws its own noise, and recomputes what changes.
+"""Nodes and weights of a chip perturbed one by one, in one call: passes draw their noise, and recompute what changes.
 
 The analog sums of the first layer are held, as its inputs are the same in all passes; where nothing is drawn, so are
 those of every layer. The layers above a perturbation read the samples of many passes as one batch.
@@ -33,7 +33,7 @@ from imcsim.updates import Dense
 
 Array = np.ndarray[Any, Any]
 
-MOST_SUMS = 1 << 21  # of columns, of the passes that are read together: 16 MB
+MOST_SUMS = 1 << 19  # of columns, of the passes that are read together: 4 MB, which caches hold
 
 
 def probe_chip(
@@ -67,7 +67,7 @@ def probe_chip(
 
 @dataclass(frozen=True, eq=False)
 class Passes:
-    """Many passes of samples x (samples, inputs) through a LearningChip: losses (K, samples), or as its loss ADC has them."""
+    """Many passes of samples x (samples, inputs) through a LearningChip: their losses as its loss ADC has them."""
 
     network: Any
     x: Array

@@ -12,6 +12,7 @@ import numpy as np
 
 from imcsim.errors import Problem, SpecError
 from imcsim.network.protocols import (
+    Counts,
     LayerUpdate,
     NodeProbes,
     NodesInTurn,
@@ -130,4 +131,5 @@ def probed(network: Any, after: Any, losses: list[Array], x: Array) -> Probed:
     if not losses:
         raise SpecError.of("probes", "must be one perturbation or more", given="none")
     passes = network.cost(len(losses) * x.shape[-2])
-    return Probed(np.stack(losses), after, passes.plus(after.counts().less(network.counts())))
+    writes = Counts() if after is network else after.counts().less(network.counts())
+    return Probed(np.stack(losses), after, passes.plus(writes))

@@ -89,7 +89,7 @@ def test_passes_may_have_inputs_of_their_own():
 # ---- noise
 
 NOISES = {
-    "cells and converters, added up at once": chip(dac=OneShotDAC(bits=3), cell=NOISY, adc=ADC.replace("noise_lsb", 0.4)),
+    "in one shot": chip(dac=OneShotDAC(bits=3), cell=NOISY, adc=ADC.replace("noise_lsb", 0.4)),
     "bit by bit": chip(cell=NOISY, adc=ADC.replace("noise_lsb", 0.4)),
     "successive approximation": chip(cell=NOISY, adc=SarADC(bits=6, range="mse", comparator_noise_lsb=0.4)),
     "dithered": chip(cell=MISMATCH, adc=UniformADC(bits=4, range="mse", rounding="stochastic")),
@@ -145,7 +145,7 @@ def alike(one, other):
 
 def test_a_wrong_noise_is_told():
     xbar, x = setting(NOISES["bit by bit"])
-    louder, _ = setting(chip(cell=NOISY.replace("read_noise_rel", 0.1), adc=ADC.replace("noise_lsb", 0.4)))
+    louder, _ = setting(chip(cell=NOISY, adc=ADC.replace("noise_lsb", 0.6)))
     assert not alike(louder.hold(x).read(1000, child(0, "held")), xbar.hold(x).read(1000, child(1, "held")))
 
 
