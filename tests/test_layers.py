@@ -25,7 +25,7 @@ ORDER = [
     {"calibration", "silicon", "places"},
     {"conductances", "pulses"},
     {"programmed"},
-    {"trimming"},
+    {"trimming", "held"},
     {"transposed"},
     {"crossbar"},
     {"manufacturing"},

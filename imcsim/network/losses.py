@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import reduce
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -54,7 +55,8 @@ def _squared_error_gradient(z: Floats, target: Ints | Floats) -> Floats:
 
 def _shifted(z: Floats) -> Floats:
     """The outputs less the largest of their row: softmax stays the same, and exp cannot overflow."""
-    shifted: Floats = z - z.max(axis=-1, keepdims=True)
+    largest = reduce(np.maximum, np.moveaxis(z, -1, 0))  # of a short axis many times as fast as max
+    shifted: Floats = z - largest[..., np.newaxis]
     return shifted
 
 
