@@ -11,12 +11,13 @@ import numpy as np
 from imcsim.converters.loss import read_loss
 from imcsim.errors import CapabilityError
 from imcsim.network.activations import ACTIVATIONS
+from imcsim.network.bulk import losses_one_by_one, serves
 from imcsim.network.capabilities import converts_the_mean
 from imcsim.network.losses import LOSSES
 from imcsim.network.mlp import MLP
 from imcsim.network.passes import layer_by_layer
-from imcsim.network.probing import in_turn, one_by_one, together
-from imcsim.network.protocols import Counts, NodeProbes, Probed, Probes, Reads, Updates
+from imcsim.network.probing import in_turn, together
+from imcsim.network.protocols import Counts, NodeProbes, NodesInTurn, Probed, Probes, Reads, Updates, WeightsInTurn
 from imcsim.rng import Generators
 from imcsim.specs.loss_adc import LossADC
 from imcsim.updates import dense
@@ -110,11 +111,31 @@ class IdealNetwork:
         return self._rewritten(MLP(weights, biases, self.activation))
 
     def probe(self, x: Array, target: Array, probes: Probes, rng: Generators, *, now_s: float = 0.0) -> Probed:
-        probes = one_by_one(self, probes)
+        if isinstance(probes, NodesInTurn | WeightsInTurn):
+            if serves(self):
+                return self._one_by_one(x, target, probes, rng)
+            return in_turn(self, x, target, probes, rng, now_s, self._written_back)
         draws = self.loss_adc is not None and self.loss_adc.noise_lsb > 0
         if isinstance(probes, NodeProbes) and not draws:
             return together(self, x, target, probes, rng)
         return in_turn(self, x, target, probes, rng, now_s, self._written_back)
+
+    def _one_by_one(self, x: Array, target: Array, probes: NodesInTurn | WeightsInTurn, rng: Generators) -> Probed:
+        exact = losses_one_by_one(self, self.forward(x, rng), target, probes)
+        if self.loss_adc is None:
+            losses = exact
+        else:  # a member's generator draws for all its passes
+            losses = np.moveaxis(read_loss(self.loss_adc, np.moveaxis(exact, 0, -2), rng), -2, 0)
+        counts, after = self.cost(len(losses) * x.shape[-2]), self
+        if isinstance(probes, WeightsInTurn):  # written there and back, where the step is not lost to rounding
+            steps = (
+                np.broadcast_to(step, (i + 1, o))[:-1] for step, (i, o) in zip(probes.steps, self.shapes, strict=True)
+            )
+            moved = (w + step != w for w, step in zip(self.mlp.weights, steps, strict=True))
+            words = 2 * sum(int(np.count_nonzero(one, axis=(-2, -1)).max()) for one in moved)
+            counts = counts.plus(Counts(cell_writes=words, word_writes=words))
+            after = dataclasses.replace(self, rewritten=self.rewritten + words)
+        return Probed(losses, after, counts)
 
     def _written_back(self, probed: IdealNetwork, probe: Updates, rng: Generators, now_s: float) -> IdealNetwork:
         """The network after its own weights were written over those of a probe: to the bit, as subtracting is not."""

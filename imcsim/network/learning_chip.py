@@ -78,6 +78,18 @@ class LearningChip:
         return tuple(codes * layer.scale[0] for layer in self.chip.layers)
 
     @property
+    def weight_lsb(self) -> tuple[float, ...]:
+        """From a weight code to the next, a layer each. Raises CapabilityError for pulsed devices, which have none."""
+        self._refuse("write_resolution")
+        codes = 2.0 if self.spec.array.weight_bits == 1 else 1.0  # -1 and 1
+        return tuple(codes * float(layer.scale[0]) for layer in self.chip.layers)
+
+    @property
+    def loss_lsb(self) -> float | None:
+        """From a code of the loss ADC to the next; None: losses are read exactly."""
+        return None if self.spec.loss_adc is None else self.spec.loss_adc.lsb
+
+    @property
     def each_loss(self) -> bool:
         """True. Raises CapabilityError where the loss ADC converts the mean of the batch."""
         self._refuse("each_loss")

@@ -92,12 +92,13 @@ def _single_nodes(network: Any, step: float) -> tuple[Array, ...]:
     return tuple(np.split(each, np.cumsum(units)[:-1], axis=-1))
 
 
-def _single_weights(network: Any, steps: tuple[float, ...]) -> Iterator[Updates]:
+def _single_weights(network: Any, steps: tuple[float | Array, ...]) -> Iterator[Updates]:
     for layer, step in enumerate(steps):
         inputs, outputs = network.shapes[layer]
+        each = np.broadcast_to(step, (inputs + 1, outputs))
         for place in range((inputs + 1) * outputs):
             change = np.zeros((inputs + 1, outputs))
-            change.flat[place] = step
+            change.flat[place] = each.flat[place]
             yield tuple(
                 LayerUpdate(Dense(change[:-1]), change[-1])
                 if other == layer

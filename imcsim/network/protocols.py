@@ -79,12 +79,13 @@ class NodesInTurn(NamedTuple):
 
 
 class WeightsInTurn(NamedTuple):
-    """Every weight and bias by itself: `steps`, one a layer, is added to it; K is the number of both.
+    """Every weight and bias by itself: what `steps` has for it is added to it; K is the number of both.
 
-    First layer first; of a layer the weights (inputs, outputs), row by row, and then the biases.
+    A number a layer, or (inputs + 1, outputs): of every weight and, in the last row, of the biases. First layer first;
+    of a layer the weights (inputs, outputs), row by row, and then the biases.
     """
 
-    steps: tuple[float, ...]
+    steps: tuple[float | Array, ...]
 
 
 Probes = NodeProbes | WeightProbes | NodesInTurn | WeightsInTurn

@@ -13,7 +13,9 @@ from imcsim.rules import (
     feedback_alignment,
     in_float,
     node_perturbation,
+    sequential,
     sign_symmetry,
+    summed,
     weight_perturbation,
 )
 from imcsim.rules.entry import RuleEntry
@@ -30,7 +32,9 @@ FEEDBACK: dict[str, RuleEntry] = {
 
 # Rules that perturb, and see what the loss makes of it.
 PERTURBATION: dict[str, RuleEntry] = {
-    entry.name: entry for family in (node_perturbation, weight_perturbation) for entry in family.ENTRIES
+    entry.name: entry
+    for family in (node_perturbation, weight_perturbation, sequential, summed)
+    for entry in family.ENTRIES
 }
 
 RULES: dict[str, RuleEntry] = FEEDBACK | PERTURBATION

@@ -14,7 +14,7 @@ from imcsim.network.ideal import IdealNetwork
 from imcsim.network.losses import LOSSES
 from imcsim.network.mlp import NetworkSpec, gradients, initial_mlp
 from imcsim.rng import child
-from imcsim.rules.library import RULES, learning_rule
+from imcsim.rules.library import FEEDBACK, RULES, learning_rule
 
 EVERY_PAIR = pytest.mark.parametrize(("loss", "activation"), list(itertools.product(LOSSES, ACTIVATIONS)))
 
@@ -26,7 +26,7 @@ def network_of(loss, activation, shape, seed=0):
 
 
 @EVERY_PAIR
-@pytest.mark.parametrize("name", [name for name, entry in RULES.items() if entry.unbiased])
+@pytest.mark.parametrize("name", [name for name, entry in FEEDBACK.items() if entry.unbiased])
 def test_a_step_of_backprop_is_the_gradient_of_the_loss(name, loss, activation):
     network = network_of(loss, activation, (6, 8, 5, 4))
     batch = batch_of(network)
