@@ -42,7 +42,7 @@ class TrainingSpec(DescentSpec):
     where: Literal["digital", "ideal", "chip"] = "digital"
     rule: str = "backprop"
     rule_options: Spec | None = None
-    loss: Literal["cross_entropy", "mse"] = "cross_entropy"
+    loss: Literal["cross_entropy", "mse", "sigmoid_mse"] = "cross_entropy"
 
     def __post_init__(self) -> None:
         if self.rule_options is None and isinstance(self.rule, str):

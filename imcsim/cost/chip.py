@@ -10,11 +10,12 @@ from functools import reduce
 from imcsim.errors import Problem
 from imcsim.floorplan import floorplan
 from imcsim.network.capabilities import lacking
-from imcsim.network.on_chip import layer_specs
+from imcsim.network.on_chip import layer_specs, matrix_specs
 from imcsim.network.protocols import Counts
 from imcsim.network.read_cost import read_cost
 from imcsim.rules.entry import Shapes
 from imcsim.specs.chip import ChipSpec
+from imcsim.specs.decorrelation import DecorrelationArrays
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,18 @@ class Chip:
         if self.spec is None:
             return Counts(forward_passes=samples, array_reads=samples * len(self.shapes))
         layers = zip(layer_specs(self.spec, self.activation, len(self.shapes)), self.shapes, strict=True)
-        return reduce(Counts.plus, (_read(*layer, samples) for layer in layers), Counts(forward_passes=samples))
+        arrays = [*layers, *self._matrices(self.spec)]
+        return reduce(Counts.plus, (_read(*array, samples) for array in arrays), Counts(forward_passes=samples))
+
+    def _matrices(self, spec: ChipSpec) -> Iterable[tuple[ChipSpec, tuple[int, int]]]:
+        """The designs and shapes of decorrelation matrices that stand on arrays ahead of the layers."""
+        designs = matrix_specs(spec, self.activation, len(self.shapes))
+        return ((design, (inputs, inputs)) for design, (inputs, _) in zip(designs, self.shapes, strict=True) if design)
+
+    def on_arrays(self, entries: int) -> int:
+        """Those of so many entries of decorrelation matrices that are words: all, or none where they are digital."""
+        on_arrays = self.spec is not None and isinstance(self.spec.decorrelation, DecorrelationArrays)
+        return entries if on_arrays else 0
 
     def backward(self, samples: int) -> Counts:
         """Of so many samples read backward through every layer above the first."""

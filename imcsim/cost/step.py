@@ -23,8 +23,8 @@ class RuleCost:
     Array reads and conversions are None where the chip lacks what the rule needs, which `lacks` tells. Multiplications
     are all of them, those in the arrays included. `stored` are scalars beside the weights, the update not among them,
     which is `weights` more where it is summed up before it is written. Writes are those of perturbations, there and
-    back, and of the update, where each moves its code and all cells of it: no more than so many. Random numbers are
-    those of the rule.
+    back, of decorrelation matrices on arrays, and of the update, where each moves its code and all cells of it: no more
+    than so many. Random numbers are those of the rule.
     """
 
     rule: str
@@ -47,7 +47,7 @@ def cost_of(entry: RuleEntry, options: Spec, chip: Chip, samples: int) -> RuleCo
     in_float = entry.where == "digital"
     lacks = () if in_float else chip.lacking(entry.requires(options))
     reads = None if lacks else Counts() if in_float else _reads(told, chip)
-    words = 0 if in_float else told.words + weights
+    words = 0 if in_float else told.words + chip.on_arrays(told.entries) + weights
     return RuleCost(
         rule=entry.name,
         lacks=tuple(problem.allowed for problem in lacks),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -109,18 +109,22 @@ def start_of(key: Key, data: DataSet, *streams: str) -> MLP:
 
 def parameters(mlp: MLP) -> dict[str, Any]:
     """A network as artifacts hold it."""
-    return {
-        "weights": {str(i): w for i, w in enumerate(mlp.weights)},
-        "biases": {str(i): b for i, b in enumerate(mlp.biases)},
-    }
+    return {"weights": by_layer(mlp.weights), "biases": by_layer(mlp.biases)}
+
+
+def by_layer(arrays: Sequence[Any]) -> dict[str, Any]:
+    """Arrays of every layer as artifacts hold them."""
+    return {str(i): array for i, array in enumerate(arrays)}
+
+
+def of_layers(held: Mapping[str, Any]) -> tuple[Any, ...]:
+    """The inverse of `by_layer`."""
+    return tuple(held[str(i)] for i in range(len(held)))
 
 
 def mlp_of(trained: Mapping[str, Any], design: Design) -> MLP:
     """The network of an artifact."""
-    weights, biases = (
-        tuple(trained[name][str(i)] for i in range(len(trained[name]))) for name in ("weights", "biases")
-    )
-    return MLP(weights, biases, design.network.activation)
+    return MLP(of_layers(trained["weights"]), of_layers(trained["biases"]), design.network.activation)
 
 
 def on_chip(trained: Mapping[str, Any], design: Design, data: DataSet, rng: np.random.Generator) -> ChipNetwork:

@@ -13,6 +13,7 @@ from imcsim.specs.array import ArraySpec
 from imcsim.specs.cells import SramCell
 from imcsim.specs.chip import ChipSpec
 from imcsim.specs.dac import OneShotDAC
+from imcsim.specs.decorrelation import DigitalDecorrelation
 from imcsim.specs.learning import WritePath
 from imcsim.specs.transpose import TransposeRead
 
@@ -28,6 +29,7 @@ def design(bits, adc, mismatch=0.0, read_noise=0.0):
         adc=adc,
         transpose=back,
         feedback=back,
+        decorrelation=DigitalDecorrelation(),
         write=WritePath(accumulator_bits=bits + 8),
     )
 
@@ -41,7 +43,12 @@ DESIGNS = {
 
 
 # Perturbations that designs of 8 bits resolve, by the name of the rule.
-PERTURBED = {"wp": {"sigma": 0.1, "noise": "rademacher"}}
+PERTURBED = {
+    "wp": {"sigma": 0.1, "noise": "rademacher"},
+    "spsa": {"step": 0.1},
+    "mgd": {"norm": 20.0},
+    "mgd_analog": {"norm": 20.0, "tau_x": 3},
+}
 
 
 def rule_for(name, options, shapes=SHAPES, samples=SAMPLES):

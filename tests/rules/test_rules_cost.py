@@ -2,7 +2,7 @@
 
 import pytest
 from rule_cases import ON_CHIP, SAMPLES, SHAPES, batch_of, network_of, one_step
-from rule_chips import DESIGNS, batch_for, on_chip
+from rule_chips import DESIGNS, PERTURBED, batch_for, on_chip
 
 from imcsim.cost import Chip, cost_of, growth_of
 from imcsim.cost.growth import powers_of
@@ -11,6 +11,7 @@ from imcsim.rules.entry import units_of, weights_of
 from imcsim.rules.library import IN_FLOAT, RULES, learning_rule, rule_entry, rule_options
 from imcsim.specs.array import ArraySpec
 from imcsim.specs.dac import BitSerialDAC
+from imcsim.specs.decorrelation import DecorrelationArrays
 from imcsim.specs.transpose import TransposeRead
 
 CASES = [*((name, {}) for name in RULES), *((name, {"feedback_on": "chip"}) for name in ON_CHIP)]
@@ -23,6 +24,9 @@ CUT = (
     WHOLE.replace("array", ArraySpec(rows=4, cols=3, rows_parallel=3, weight_bits=8, cell_bits=3, weight_headroom=2.0))
     .replace("dac", BitSerialDAC(bits=4, signed=True, out_of_range="clip"))
     .replace("transpose", TransposeRead(dac=BitSerialDAC(bits=3, signed=True, out_of_range="clip"), adc=WHOLE.adc))
+    .replace(
+        "decorrelation", DecorrelationArrays(dac=BitSerialDAC(bits=5, out_of_range="clip", signed=True), adc=WHOLE.adc)
+    )
 )
 
 
@@ -50,7 +54,7 @@ def test_on_the_ideal_chip_the_cost_is_what_a_step_counts(name, options):
 @pytest.mark.parametrize("spec", [WHOLE, CUT], ids=["whole", "cut"])
 @EVERY_CASE
 def test_on_an_sram_chip_the_cost_is_what_a_step_counts(name, options, spec):
-    network = on_chip(spec)
+    network, options = on_chip(spec), {**PERTURBED.get(name, {}), **options}
     _, _, info = one_step(learning_rule(name, options), network, batch_for(SAMPLES), child(0, "run"))
     told = told_of(name, options, Chip(SHAPES, spec, "tanh"))
     assert_counted(told, info)
@@ -69,6 +73,17 @@ def test_a_write_of_every_weight_writes_no_more_cells_than_told():
     assert wrote.word_writes == told.word_writes
     # 7 bits of magnitude in slices of 3, 3 and 1, of both signs: most of them move
     assert 0.5 * told.cell_writes < wrote.cell_writes <= told.cell_writes == 6 * told.word_writes
+
+
+def test_writes_of_decorrelation_matrices_are_told_where_they_are_on_arrays():
+    options, entries = {"decorrelation": {"rate": 1.0}}, sum(inputs**2 for inputs, _ in SHAPES)
+    for spec, most in ((WHOLE, 0), (CUT, entries)):
+        told = told_of("dnp", options, Chip(SHAPES, spec, "tanh"))
+        assert told.word_writes - weights_of(SHAPES) == most
+        rule = learning_rule("dnp", options)
+        _, _, info = one_step(rule, on_chip(spec), batch_for(SAMPLES), child(0, "run"))
+        assert 0.3 * most <= info.counts.word_writes <= most, "all but small ones reach a code"
+        assert info.counts.cell_writes <= most * Chip(SHAPES, spec, "tanh").cells_a_weight
 
 
 @pytest.mark.parametrize("name", IN_FLOAT)

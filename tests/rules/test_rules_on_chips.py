@@ -23,6 +23,7 @@ from imcsim.network.mlp import MLP, gradients
 from imcsim.network.protocols import Counts
 from imcsim.rng import child
 from imcsim.rules.library import FEEDBACK, RULES, learning_rule, rule_options
+from imcsim.specs.decorrelation import DigitalDecorrelation
 from imcsim.specs.library import load
 
 EVERY_DESIGN = pytest.mark.parametrize("design", DESIGNS)
@@ -200,7 +201,7 @@ def test_a_chip_that_lacks_converters_is_refused_in_init_and_the_remedy_names_th
         one_step(rule, bare, BATCH, child(0, "run"))
 
 
-PULSED = load("pulsed_generic").replace("dac.signed", True)
+PULSED = load("pulsed_generic").replace("dac.signed", True).replace("decorrelation", DigitalDecorrelation())
 
 
 @pytest.mark.parametrize("name", RULES)
