@@ -1,6 +1,6 @@
 """Multiplexed gradient descent against the size of the network: steps to an accuracy, passes and writes apart.
 
-    python studies/mgd_scaling/study.py [--runs 5] [--most 60000] [--out DIR] [sizes] [taus] [published]
+    python studies/mgd_scaling/study.py [--runs 5] [--most 10000] [--draw] [--out DIR] [sizes] [taus] [published]
 
 writes sizes.csv, taus.csv and published.csv, of what is named or of all, and the figures of those that are there.
 `published` takes Fashion-MNIST from $IMCSIM_DATA, and --minutes of time.
@@ -27,8 +27,8 @@ from imcsim.rules.rule import Batch, LearningRule, chain
 from imcsim.rules.transforms import scale_by_learning_rate
 
 TARGET, BATCH = 0.8, 32
-WIDTHS = (4, 8, 16, 32, 64)
-RATES = (0.3, 0.1, 1.0)
+WIDTHS = (4, 8, 16, 32, 64, 128, 256)
+RATES = (0.3, 0.1, 1.0, 0.03, 3.0)
 TAUS, TAU_WIDTH = (1, 10, 100), 8
 
 # Oripov et al. 2025, medians in learning_rules.md, section 2 (unverified): F-MNIST, six convolutions and three layers
@@ -58,11 +58,11 @@ def ensemble(width: int, data: DataSet, runs: int, loss: str) -> IdealNetwork:
 
 
 def learning(
-    network: IdealNetwork, rule: LearningRule, data: DataSet, batch: int, runs: int, every: float = 1.15
+    network: IdealNetwork, rule: LearningRule, data: DataSet, batch: int, runs: int, every: float = 1.1
 ) -> Iterator[Assessed]:
     """Steps without end, assessed at steps that grow by a factor."""
     rng, order = member_generator(0, runs, "run"), child(0, "order")
-    state, step, due, passes = rule.init(network, rng), 0, 20.0, 0
+    state, step, due, passes = rule.init(network, rng), 0, 5.0, 0
     while True:
         rows = order.integers(0, len(data.x_train), batch)
         with np.errstate(over="ignore", invalid="ignore"):
@@ -112,7 +112,7 @@ def sizes(out: Path, arguments: argparse.Namespace) -> None:
 
 
 def taus(out: Path, arguments: argparse.Namespace) -> None:
-    rows = [fastest("weights", TAU_WIDTH, tau, arguments.runs, arguments.most * (1 if tau == 1 else 5)) for tau in TAUS]
+    rows = [fastest("weights", TAU_WIDTH, tau, arguments.runs, arguments.most * (1 if tau == 1 else 4)) for tau in TAUS]
     save(out / "taus.csv", rows)
 
 
@@ -150,7 +150,7 @@ COLOURS = {"weights": "tab:orange", "nodes": "tab:blue", "backprop": "0.4"}
 
 
 def draw_sizes(out: Path) -> None:
-    figure, (steps, passes) = plt.subplots(1, 2, figsize=(11, 4.2), layout="constrained")
+    figure, (steps, passes) = plt.subplots(1, 2, figsize=(12, 4.2), layout="constrained")
     rows = table(out / "sizes.csv")
     for perturb, colour in COLOURS.items():
         found = [row for row in rows if row["perturb"] == perturb]
@@ -165,7 +165,8 @@ def draw_sizes(out: Path) -> None:
             passes.plot(x, written, "s:", color=colour, label=f"{perturb}: writes of a weight")
     for ax, told in ((steps, "updates to 80 %"), (passes, "to 80 %, here")):
         ax.set(xscale="log", yscale="log", xlabel="parameters", ylabel=told)
-        ax.legend(fontsize=7)
+    steps.legend(fontsize=7, loc="lower right")
+    passes.legend(fontsize=7, loc="center left", bbox_to_anchor=(1.0, 0.5))
     steps.set_title("digits 64-h-10, beside F-MNIST convolutions", fontsize=10)
     figure.savefig(out / "sizes.png", dpi=110)
 
@@ -201,11 +202,13 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("parts", nargs="*", default=list(PARTS), choices=list(PARTS))
     parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--most", type=int, default=20_000, help="time steps, after which a rate is given up")
+    parser.add_argument("--most", type=int, default=10_000, help="time steps, after which a rate is given up")
     parser.add_argument("--minutes", type=float, default=10.0)
+    parser.add_argument("--draw", action="store_true", help="figures alone, from the tables that are there")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent)
     arguments = parser.parse_args()
     for part in arguments.parts:
         compute, draw = PARTS[part]
-        compute(arguments.out, arguments)
+        if not arguments.draw:
+            compute(arguments.out, arguments)
         draw(arguments.out)

@@ -25,8 +25,9 @@ def test_the_patterns_of_parity_are_all_and_of_two_bits_it_is_exclusive_or():
 def test_the_networks_of_what_draws_nothing_are_those_of_the_twin(code):
     found, twin = (of(code, 20, 200) for of in (of_rule, of_twin))
     np.testing.assert_allclose(found, twin, rtol=1e-6)
-    before = np.square(network_of(initial(20)).forward(X, child(0, "unused")).z[-1]).mean()
-    assert before > 0
+    network = network_of(initial(20))
+    before = network.loss(network.forward(X, child(0, "read")), parity(2).y_train, child(0, "loss")).mean(axis=-1)
+    assert np.abs(found - before).min() > 1e-6, "they have learnt"
 
 
 @pytest.mark.parametrize("code", ["random", "sequential", "sinusoidal"])
@@ -56,5 +57,7 @@ def test_the_share_that_is_solved_falls_with_the_variability_of_neurons(capsys):
             print(f"\na = {a}: {found:.3f}, twin {twin:.3f}, reference {reference:.3f}")
         assert abs(found - twin) < 0.1
         shares.append(found)
-    assert shares == sorted(shares, reverse=True)
-    assert shares[-1] < shares[0] / 2
+    # two shares of 400 differ by .034 by chance alone
+    assert np.diff(shares).max() < 0.07
+    assert shares[0] - shares[2] > 0.1
+    assert shares[-1] < shares[2]
