@@ -212,6 +212,9 @@ def _estimated(
         states.append(state)
         asked, in_turn = asked.plus(info.counts), max(in_turn, info.counts.forward_passes)
         networks.append(die if info.network is None else info.network)
+        if len(course.networks) > 1 and networks[-1].decorrelation is not die.decorrelation:
+            allowed = "matrices of several dies would come apart, each of which sees samples of its own"
+            raise CapabilityError.of("decorrelation", allowed, remedy="learn on one die")
         if info.network is not None:  # which counts what was written to it, as info does
             asked = asked.less(info.network.counts().less(die.counts()))
         stored += info.stored

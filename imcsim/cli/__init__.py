@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from imcsim.cli import chips, results, rules, studies
+from imcsim.cli import chips, cost, results, rules, studies
 from imcsim.cli.codes import BAD_DATA, DONE, INTERRUPTED, WRONG_USAGE
 from imcsim.cli.doctor import doctor
 from imcsim.errors import CapabilityError, DataError, SpecError, StorageError
@@ -102,6 +102,13 @@ def _parser() -> argparse.ArgumentParser:
         commands, "rules", rules.rules, "list the learning rules, or tell of one what it needs and costs"
     )
     of_rules.add_argument("name", nargs="?", metavar="NAME", help="a name from the list")
+
+    costs = _command(
+        commands, "cost", cost.cost, "say what a step of each learning rule asks for on the network and chip of a study"
+    )
+    _study_arguments(costs)
+    costs.add_argument("--samples", type=int, metavar="B", help="of a step (default: the study's batch)")
+    costs.add_argument("--rules", nargs="+", metavar="RULE", help="these alone (default: all)")
 
     _command(commands, "doctor", doctor, "print versions, threads and cache folder, and run a self-test")
     return parser

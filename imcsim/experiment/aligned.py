@@ -11,7 +11,15 @@ import numpy as np
 from imcsim import datasets
 from imcsim.datasets import DataSet
 from imcsim.experiment.design import Design, built
-from imcsim.experiment.trained import CALIBRATION_SAMPLES, mlp_of, parameters, start_of, training_key
+from imcsim.experiment.trained import (
+    CALIBRATION_SAMPLES,
+    by_layer,
+    mlp_of,
+    of_layers,
+    parameters,
+    start_of,
+    training_key,
+)
 from imcsim.learning import learn
 from imcsim.network.ideal import IdealNetwork
 from imcsim.network.learning_chip import LearningChip, learning_chip
@@ -41,9 +49,10 @@ def alignments(
     assert spec is not None
     trained = _trained(design, training, artifacts)
     mlp = start_of(training_key(design, training), data) if trained is None else mlp_of(trained, design)
+    matrices = of_layers(trained["decorrelation"]) if trained and "decorrelation" in trained else None
     told = {} if trained is None else trained.get("outcomes", {"stopped": True} if trained["stopped"] else {})
     for die, read in replicates:
-        measured = _measured(design, mlp, training, die, data)
+        measured = _measured(design, mlp, matrices, training, die, data)
         rng = child(design.seed, "alignment", training, die, read)
         options: dict[str, Any] = {"draws": spec.draws, "reference": measured.reference}
         if spec.at == "learnt":  # what it drew when it began to learn
@@ -74,7 +83,10 @@ def make_learnt(key: Key) -> Mapping[str, Any]:
     learned = learn(network, _rule(recipe), data, spec, _course(key["seed"], key["training"]), stop)
     if learned.diverged_at is not None:
         raise ArithmeticError(f"{recipe.rule} diverged in epoch {learned.diverged_at}; lower learning_rate")
-    return {**parameters(learned.network.mlp), "accuracy": learned.accuracy_test, "stopped": learned.stopped}
+    found = {**parameters(learned.network.mlp), "accuracy": learned.accuracy_test, "stopped": learned.stopped}
+    if learned.network.decorrelation is not None:
+        found["decorrelation"] = by_layer(learned.network.decorrelation)
+    return found
 
 
 def _course(seed: int, training: int) -> np.random.Generator:
@@ -122,10 +134,12 @@ _KEPT: dict[str, _Measured] = {}  # the last dies: the next cell may differ in t
 _MOST_WEIGHTS = 4_000_000  # of all of them, each with its cells and what was made of them: some 100 MB
 
 
-def _measured(design: Design, mlp: MLP, training: int, die: int, data: DataSet) -> _Measured:
+def _measured(
+    design: Design, mlp: MLP, matrices: tuple[Array, ...] | None, training: int, die: int, data: DataSet
+) -> _Measured:
     spec, seed = design.alignment, design.seed
     assert spec is not None
-    weights = [digest({"": one}) for one in (*mlp.weights, *mlp.biases)]
+    weights = [digest({"": one}) for one in (*mlp.weights, *mlp.biases, *(matrices or ()))]
     config = {name: value for name, value in to_table(design).items() if name not in ("alignment", "training")}
     of = {"loss": design.training.loss, "samples": spec.samples, "passes": spec.passes, "training": training}
     name = digest({"design": config, "weights": weights, **of, "die": die})
@@ -135,6 +149,9 @@ def _measured(design: Design, mlp: MLP, training: int, die: int, data: DataSet) 
         streams = {what: child(seed, what, training, die) for what in ("program", "calibrate", "reference", "accuracy")}
         key = draw_key(child(seed, "die", die))
         network = learning_chip(mlp, design.chip, design.training.loss, key, streams["program"])
+        if matrices is not None:
+            changes = tuple(one - held for one, held in zip(matrices, network.decorrelation or (), strict=True))
+            network = network.decorrelate(changes, child(seed, "decorrelate", training, die))
         first = slice(CALIBRATION_SAMPLES)
         network = network.calibrated(data.x_train[first], data.y_train[first], streams["calibrate"])
         samples = min(spec.samples, len(data.x_train))

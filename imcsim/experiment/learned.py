@@ -15,8 +15,9 @@ from imcsim.experiment.kept import held_by, state_of
 from imcsim.experiment.reading import extrapolations
 from imcsim.experiment.trained import artifact_key, start_of
 from imcsim.learning import learn
+from imcsim.network.ideal import IdealNetwork
 from imcsim.network.learning_chip import LearningChip, learning_chip
-from imcsim.network.mlp import MLP, logits
+from imcsim.network.mlp import MLP
 from imcsim.network.on_chip import ChipNetwork
 from imcsim.rng import child, draw_key
 from imcsim.rules.library import learning_rule
@@ -92,4 +93,6 @@ def _in_float(network: LearningChip, data: DataSet) -> float | None:
         written = network.written
     except CapabilityError:
         return None
-    return accuracy(logits(MLP(written, network.biases, network.activation), data.x_test), data.y_test)
+    mlp = MLP(written, network.biases, network.activation)
+    exact = IdealNetwork(mlp, network.loss_name, decorrelation=network.decorrelation)
+    return accuracy(exact.forward(data.x_test, child(0, "nothing is drawn")).z[-1], data.y_test)

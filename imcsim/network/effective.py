@@ -75,7 +75,9 @@ def _unhindered(xbar: Crossbar) -> Crossbar:
     die, spec = xbar.die, xbar.die.spec
     if found := list(matrix_problems(spec)):
         raise CapabilityError(found)
-    plan = floorplan(dataclasses.replace(spec, dac=IdealDAC(), adc=IdealADC(), transpose=None), die.shape)
+    plan = floorplan(
+        dataclasses.replace(spec, dac=IdealDAC(), adc=IdealADC(), transpose=None, decorrelation=None), die.shape
+    )
     gain = die.adc.gain if xbar.trimmed is None else die.adc.gain / xbar.trimmed[0]
     errors = adcs.no_errors(spec.adc, *gain.shape)
     # the keys of a die are what the noise of a call is drawn from

@@ -28,6 +28,7 @@ from imcsim.network.write_path import kept_at_first, resolution, through, writte
 from imcsim.rng import child, draw_key
 from imcsim.specs.chip import ChipSpec
 from imcsim.specs.dac import DAC
+from imcsim.specs.decorrelation import DecorrelationArrays
 
 Array = np.ndarray[Any, Any]
 
@@ -95,12 +96,40 @@ class LearningChip:
         self._refuse("each_loss")
         return True
 
+    @property
+    def decorrelation(self) -> tuple[Array, ...] | None:
+        """The matrices ahead of the layers as last written; None where the design has none."""
+        matrices = self.chip.decorrelation
+        return None if matrices is None else tuple(matrix.written for matrix in matrices)
+
+    @property
+    def decorrelate(self) -> Callable[..., LearningChip]:
+        """Add to those matrices: see `Decorrelating`. Raises CapabilityError where the design has none."""
+        self._refuse("decorrelate")
+        return self._decorrelate
+
+    def _decorrelate(self, changes: tuple[Array, ...], rng: np.random.Generator, *, now_s: float = 0.0) -> LearningChip:
+        key, chip = draw_key(rng), self.chip
+        assert chip.decorrelation is not None
+        matrices = tuple(
+            matrix.add(change, child(key, "decorrelate", index), now_s=now_s)
+            for index, (matrix, change) in enumerate(zip(chip.decorrelation, changes, strict=True))
+        )
+        return dataclasses.replace(self, chip=dataclasses.replace(chip, decorrelation=matrices))
+
+    @property
+    def noisy_reads(self) -> bool:
+        """True. Raises CapabilityError where two reads of the same samples show the same."""
+        self._refuse("noisy_reads")
+        return True
+
     def forward(
         self, x: Array, rng: np.random.Generator, *, nodes: tuple[Array | None, ...] | None = None, now_s: float = 0.0
     ) -> Reads:
         key, chip = draw_key(rng), self.chip
 
         def read(layer: int, a: Array) -> tuple[Array, Array]:
+            a = chip.entering(layer, a, key, now_s)
             return a, chip.sums(layer, a, key, now_s)
 
         return layer_by_layer(len(chip.layers), x, read, chip.outputs, nodes)
@@ -166,11 +195,15 @@ class LearningChip:
 
     def counts(self) -> Counts:
         """What was written since the die was manufactured, and the reads that transfers of compound arrays took."""
-        return reduce(Counts.plus, (_counts_of(layer) for layer in self.chip.layers))
+        of_matrices = (matrix.counts() for matrix in self.chip.decorrelation or ())
+        return reduce(Counts.plus, (*(_counts_of(layer) for layer in self.chip.layers), *of_matrices))
 
     def cost(self, samples: int) -> Counts:
         reads = (read_cost(layer.die.plan, samples) for layer in self.chip.layers)
-        return reduce(Counts.plus, reads, Counts(forward_passes=samples))
+        return reduce(Counts.plus, (*reads, *self._cost_of_matrices(samples)), Counts(forward_passes=samples))
+
+    def _cost_of_matrices(self, samples: int) -> Iterator[Counts]:
+        return (matrix.cost(samples) for matrix in self.chip.decorrelation or ())
 
     def backward_cost(self, layer: int, samples: int) -> Counts:
         turned = self.chip.layers[layer].die.transposed
@@ -194,6 +227,8 @@ class LearningChip:
             chip = chip.calibrate_backward(layer, error)
             if layer > 1:
                 signal = chip.backward(layer, error, child(key, "backward", layer))
+                if chip.decorrelation is not None:
+                    signal = signal @ chip.decorrelation[layer].written.T
                 error = signal * ACTIVATIONS[self.activation].derivative(reads.a_out[layer - 1])
         return dataclasses.replace(self, chip=chip)
 
@@ -202,12 +237,12 @@ class LearningChip:
 
         Forward, a pass that ends ahead of the last layer's array, whose ranges need its inputs alone; for errors, a
         whole pass, and those back through the layers above the second, for what arrives there. A single layer is not
-        read at all.
+        read at all, but for a matrix on arrays ahead of it.
         """
-        above = len(self.shapes) - 1
+        above, matrices = len(self.shapes) - 1, list(self._cost_of_matrices(samples))
         if not above:
-            return Counts()
-        reads = [read_cost(layer.die.plan, samples) for layer in self.chip.layers[:above]]
+            return reduce(Counts.plus, matrices, Counts())
+        reads = [read_cost(layer.die.plan, samples) for layer in self.chip.layers[:above]] + matrices
         asked = reduce(Counts.plus, reads, Counts(forward_passes=samples))
         if self.spec.transpose is None:
             return asked
@@ -252,6 +287,8 @@ def _problems(spec: ChipSpec, loss_name: str, key: Any) -> Iterator[Problem]:
     for name, read in (("transpose", spec.transpose), ("feedback", spec.feedback)):
         if read is not None and read.input_step == "calibrated":
             converters[name, "dac"] = read.dac
+    if isinstance(spec.decorrelation, DecorrelationArrays):
+        converters["decorrelation", "dac"] = spec.decorrelation.dac
     for path, dac in converters.items():
         if dac.out_of_range == "error":
             allowed = "inputs outgrow the range that was calibrated while a network learns"

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from imcsim.errors import CapabilityError
 from imcsim.mapping import largest_code
 from imcsim.network.ideal import IdealNetwork
 from imcsim.network.passes import layer_by_layer
@@ -23,12 +24,14 @@ class InjectionSpec(Spec):
     """What a layer's forward pass is given of a chip: quantisation where bits are told, and Gaussian noise.
 
     `weight_noise_rel`: its standard deviation, relative to the largest weight of the layer, one draw a weight and a
-    pass. `output_noise_rel`: relative to the largest sum of the layer in the pass, one draw a sum. `weight_bits`,
-    `input_bits`: steps up to the largest weight of the layer, and up to the largest input of the pass.
+    pass. `output_noise_rel`: relative to the largest sum of the layer in the pass, one draw a sum; `output_noise`: the
+    same in units of the sums, whatever their size. `weight_bits`, `input_bits`: steps up to the largest weight of the
+    layer, and up to the largest input of the pass.
     """
 
     weight_noise_rel: float = limited(0.0, low=0.0, high=10.0, unit="1")
     output_noise_rel: float = limited(0.0, low=0.0, high=10.0, unit="1")
+    output_noise: float = limited(0.0, low=0.0, high=1e6)
     weight_bits: int | None = limited(None, low=2, high=16)
     input_bits: int | None = limited(None, low=2, high=16)
 
@@ -44,6 +47,14 @@ class NoisyNetwork(IdealNetwork):
 
     injected: InjectionSpec
 
+    @property
+    def noisy_reads(self) -> bool:
+        """True. Raises CapabilityError where no noise is injected."""
+        told = self.injected
+        if told.weight_noise_rel == told.output_noise_rel == told.output_noise == 0.0:
+            raise CapabilityError.of("injected", "no noise is injected", remedy="give output_noise")
+        return True
+
     def forward(
         self, x: Array, rng: Generators, *, nodes: tuple[Array | None, ...] | None = None, now_s: float = 0.0
     ) -> Reads:
@@ -51,12 +62,14 @@ class NoisyNetwork(IdealNetwork):
         keys, told = draw_keys(rng), self.injected
 
         def read(layer: int, x: Array) -> tuple[Array, Array]:
-            x, weights = quantised_inputs(x, told.input_bits), self.mlp.weights[layer]
+            x, weights = quantised_inputs(self._entering(layer, x), told.input_bits), self.mlp.weights[layer]
             seen = quantised(weights, told.weight_bits)
             # Joshi et al. 2020, Nat. Commun. 11, 2473: N(0, (eta max|W|)^2) a weight (unverified)
-            seen = _with_noise(seen, weights, told.weight_noise_rel, children(keys, "weight noise", layer))
+            seen = _with_noise(seen, _of_largest(told.weight_noise_rel, weights), children(keys, "weight noise", layer))
             z = x @ seen + self.mlp.biases[layer][..., np.newaxis, :]
-            return x, _with_noise(z, z, told.output_noise_rel, children(keys, "output noise", layer))
+            relative = _of_largest(told.output_noise_rel, z)
+            z = _with_noise(z, relative, children(keys, "output noise", layer))
+            return x, _with_noise(z, told.output_noise, children(keys, "absolute output noise", layer))
 
         return layer_by_layer(len(self.shapes), x, read, self._outputs, nodes)
 
@@ -82,12 +95,17 @@ def _in_steps(values: Array, top: int) -> Array:
     return np.asarray(step * np.rint(values / step))
 
 
-def _with_noise(values: Array, scale_of: Array, relative: float, rng: Generators) -> Array:
-    """Values with Gaussian noise, relative to the largest size in `scale_of`; where it is 0 the very same."""
-    if relative == 0.0:
+def _with_noise(values: Array, sigma: Array | float, rng: Generators) -> Array:
+    """Values with Gaussian noise of standard deviation sigma, (..., 1, 1) or a number; of 0.0 the very same."""
+    if isinstance(sigma, float) and sigma == 0.0:
         return values
     normals = drawn(rng, lambda one: one.standard_normal(values.shape[-2:]))
-    return np.asarray(values + relative * _largest(scale_of) * normals)
+    return np.asarray(values + sigma * normals)
+
+
+def _of_largest(relative: float, values: Array) -> Array | float:
+    """So much of the largest size of each matrix (..., m, n) -> (..., 1, 1)."""
+    return relative * _largest(values) if relative else 0.0
 
 
 def _largest(values: Array) -> Array:

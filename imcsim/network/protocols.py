@@ -179,6 +179,25 @@ class ReadsEachLoss(Network, Protocol):
         """True."""
 
 
+class Decorrelating(Network, Protocol):
+    """A network that owns a matrix R ahead of each layer: a' = R a enters it, and is what `Reads.a_in` shows."""
+
+    @property
+    def decorrelation(self) -> tuple[Array, ...] | None:
+        """R^T (inputs, inputs) of every layer as last written, read as weights are: a' = a R^T. None: the identity."""
+
+    def decorrelate(self, changes: tuple[Array, ...], rng: Generators, *, now_s: float = 0.0) -> Self:
+        """The network with `changes` added to these matrices, as far as their write path lets them through."""
+
+
+class NoisyReads(Network, Protocol):
+    """A network two reads of which show the same samples differently."""
+
+    @property
+    def noisy_reads(self) -> bool:
+        """True."""
+
+
 class Auxiliary(Protocol):
     """A matrix (rows, cols) on a crossbar of its own, beside those of the layers."""
 

@@ -41,7 +41,14 @@ def hardware_in_the_loop(spec: BackpropSpec = _PLAIN) -> LearningRule:
 def through_written(network: Any, state: None, errors: Errors, rng: Generators) -> tuple[Array, Counts]:
     """The error through the weights as last written, (samples, inputs of the layer): digital, and no read."""
     del state, rng
-    return errors.delta @ np.swapaxes(network.written[errors.layer], -1, -2), Counts()
+    signal = errors.delta @ np.swapaxes(network.written[errors.layer], -1, -2)
+    return _below_decorrelation(network, errors.layer, signal), Counts()
+
+
+def _below_decorrelation(network: Any, layer: int, signal: Array) -> Array:
+    """The error of what enters a layer (samples, inputs) as that of what the one below puts out: R^T e, digital."""
+    matrices = network.decorrelation
+    return signal if matrices is None else np.asarray(signal @ np.swapaxes(matrices[layer], -1, -2))
 
 
 def on_chip_backprop(spec: BackpropSpec = _PLAIN) -> LearningRule:
@@ -53,7 +60,7 @@ def on_chip_backprop(spec: BackpropSpec = _PLAIN) -> LearningRule:
 
     def send(network: Any, state: None, errors: Errors, rng: Generators) -> tuple[Array, Counts]:
         del state
-        signal = network.backward(errors.layer, errors.delta, rng)
+        signal = _below_decorrelation(network, errors.layer, network.backward(errors.layer, errors.delta, rng))
         return signal, network.backward_cost(errors.layer, errors.delta.shape[-2])
 
     return feedback_rule(Feedback(init, send, no_scalars), spec.pruning)

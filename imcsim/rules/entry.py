@@ -18,7 +18,8 @@ class StepCost(NamedTuple):
 
     `forward_passes` are samples through the whole network, `backward_samples` those read backward through each layer
     above the first, `auxiliary` the shapes (rows, cols) of matrices on arrays of their own that are read, with their
-    samples. `words` are the weights that perturbations change, there and back, where each moves its code.
+    samples. `words` are the weights that perturbations change, there and back, where each moves its code; `entries`
+    those of decorrelation matrices that it changes, which are words where these are on arrays.
     `random_numbers` are those the rule draws, `stored` the scalars that it holds at once beside the weights, and
     `multiplications` those of products and updates outside of the arrays: what is done for single sums is not counted.
     """
@@ -27,6 +28,7 @@ class StepCost(NamedTuple):
     backward_samples: int = 0
     auxiliary: tuple[tuple[tuple[int, int], int], ...] = ()
     words: int = 0
+    entries: int = 0
     random_numbers: int = 0
     stored: int = 0
     multiplications: int = 0

@@ -43,7 +43,7 @@ def weight_steps(network: Any, delta: float, option: str = "delta") -> tuple[flo
 
     Raises SpecError, in the name of the rule's `option`, where one would be rounded to nothing.
     """
-    steps = _code_steps(network)
+    steps = code_steps(network)
     if steps is None:
         return (delta,) * len(network.shapes)
     coarsest = max(range(len(steps)), key=lambda layer: steps[layer])
@@ -55,7 +55,20 @@ def weight_steps(network: Any, delta: float, option: str = "delta") -> tuple[flo
         smallest = _rounded_up(steps[coarsest] / 2.0)
         remedy = f"set it to {smallest:g} or more, or give the array more weight_bits"
         raise SpecError.of(("rule_options", option), allowed, f"{delta:g}", remedy)
-    return tuple(step * np.floor(delta / step + 0.5) for step in steps)
+    return tuple(float(in_codes(np.asarray(delta), step)) for step in steps)
+
+
+def code_steps(network: Any) -> tuple[float, ...] | None:
+    """From a code of weights to the next, a layer each; None where weights have no codes."""
+    try:
+        return tuple(network.weight_lsb)
+    except (AttributeError, CapabilityError):
+        return None
+
+
+def in_codes(values: Array, step: float) -> Array:
+    """Values in whole codes, a half away from zero; as they are where `step` is 0."""
+    return values if step == 0.0 else np.asarray(np.sign(values) * step * np.floor(np.abs(values) / step + 0.5))
 
 
 def reach(network: Any, delta: float, option: str = "delta") -> Reach:
@@ -66,7 +79,7 @@ def reach(network: Any, delta: float, option: str = "delta") -> Reach:
     """
     steps = weight_steps(network, delta, option)
     asked = tuple(_with_biases(np.full(shape, step), delta) for shape, step in zip(network.shapes, steps, strict=True))
-    if _code_steps(network) is None:
+    if code_steps(network) is None:
         return Reach(asked, asked, tuple(-one for one in asked))
     return Reach(asked, _moved(network, asked, 1.0), _moved(network, asked, -1.0))
 
@@ -84,14 +97,6 @@ def require_seen(network: Any, changes: Array, option: str = "delta") -> None:
     allowed = f"is a perturbation that the loss ADC cannot see: none of {len(changes)} changed its code (LSB {lsb:.3g})"
     remedy = "enlarge it, give loss_adc more bits, or a full_scale nearer to the losses, and no smaller"
     raise SpecError.of(("rule_options", option), allowed, remedy=remedy)
-
-
-def _code_steps(network: Any) -> tuple[float, ...] | None:
-    """From a code of weights to the next, a layer each; None where weights have no codes."""
-    try:
-        return tuple(network.weight_lsb)
-    except (AttributeError, CapabilityError):
-        return None
 
 
 def _with_biases(weights: Array, bias: float) -> Array:

@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from imcsim.network.decorrelation import DigitalMatrix, MatrixArray
 from imcsim.network.effective import effective_weights, entered, write_slopes
 from imcsim.network.ideal import IdealNetwork
 from imcsim.network.mlp import MLP
 from imcsim.network.neurons import slopes
+from imcsim.network.on_chip import ChipNetwork
 from imcsim.network.protocols import LayerUpdate
 from imcsim.rng import Generators, Keys, children, draw_keys
 from imcsim.rules.backprop import hardware_in_the_loop
@@ -27,7 +29,8 @@ def exact_gradient(network: Any, batch: Batch, rng: Generators) -> tuple[Array, 
     """The gradient at the weights as last written, as if the chip had no error; on the ideal network, its own."""
     require(network, "written", "the weights as last written", "the exact gradient")
     mlp = MLP(network.written, network.biases, network.activation)
-    return averaged_backprop(1)(IdealNetwork(mlp, network.loss_name), batch, rng)
+    exact = IdealNetwork(mlp, network.loss_name, decorrelation=network.decorrelation)
+    return averaged_backprop(1)(exact, batch, rng)
 
 
 def die_gradient(passes: int) -> Reference:
@@ -52,12 +55,23 @@ def die_gradient(passes: int) -> Reference:
                 inputs, straight = entered(chip.layers[layer], reads.a_in[layer])
                 sums[layer] += inputs.T @ delta
                 if layer:
-                    signal = (delta @ matrices[layer].T) * straight
+                    signal = _below(chip, layer, (delta @ matrices[layer].T) * straight, reads.a_out[layer - 1])
                     delta = signal * slopes(network.activation, chip.neurons[layer - 1], reads.z[layer - 1])
         moved = (write_slopes(layer) for layer in chip.layers)
         return tuple(total * slope / passes for total, slope in zip(sums, moved, strict=True))
 
     return reference
+
+
+def _below(chip: ChipNetwork, layer: int, signal: Array, a: Array) -> Array:
+    """The error of what enters a layer as that of the outputs a below it: through a decorrelation matrix, if any."""
+    match chip.decorrelation and chip.decorrelation[layer]:
+        case DigitalMatrix(matrix):
+            return np.asarray(signal @ matrix.T)
+        case MatrixArray(crossbar):
+            _, straight = entered(crossbar, a)
+            return np.asarray((signal @ effective_weights(crossbar).T) * straight)
+    return signal
 
 
 def averaged_backprop(passes: int) -> Reference:

@@ -12,6 +12,7 @@ from imcsim.specs.array import MOST_ROWS, ArraySpec
 from imcsim.specs.cells import AnySramCell, Cell, SramCapacitorCell, TransistorCell
 from imcsim.specs.compound import ChoppedTikiTaka, MixedPrecision, TikiTaka, TikiTakaV2
 from imcsim.specs.dac import DAC, BitSerialDAC
+from imcsim.specs.decorrelation import DecorrelationArrays, DigitalDecorrelation
 from imcsim.specs.fields import Spec
 from imcsim.specs.learning import AnalogNeurons, WritePath
 from imcsim.specs.loss_adc import LossADC
@@ -26,8 +27,8 @@ class ChipSpec(Spec):
     """A chip before it is manufactured: its cell, array and converters; its wires and its transposed read, if any.
 
     What it has for learning: the write path of its weights, or the arrays that stand for each (`compound`); converters
-    at the arrays of feedback matrices; neurons that are circuits, None for digital ones; the converter of the loss,
-    None where it is read exactly.
+    at the arrays of feedback matrices; matrices that decorrelate the inputs of every layer, None for no such; neurons
+    that are circuits, None for digital ones; the converter of the loss, None where it is read exactly.
     """
 
     cell: Cell
@@ -39,6 +40,7 @@ class ChipSpec(Spec):
     write: WritePath = field(default_factory=WritePath)
     compound: TikiTaka | TikiTakaV2 | ChoppedTikiTaka | MixedPrecision | None = None
     feedback: TransposeRead | None = None
+    decorrelation: DigitalDecorrelation | DecorrelationArrays | None = None
     neurons: AnalogNeurons | None = None
     loss_adc: LossADC | None = None
 
@@ -53,7 +55,23 @@ class ChipSpec(Spec):
         array = dataclasses.replace(self.array, weight_headroom=1.0)
         if array.weight_scale == "given":
             array = dataclasses.replace(array, weight_scale="max", weight_limit=None)
-        return dataclasses.replace(self, array=array, transpose=self.feedback, feedback=None, compound=None)
+        return dataclasses.replace(
+            self, array=array, transpose=self.feedback, feedback=None, compound=None, decorrelation=None
+        )
+
+    def of_decorrelation(self, *, signed: bool | None = None) -> ChipSpec | None:
+        """The design of the array of a decorrelation matrix; None: not on arrays.
+
+        Its inputs are `signed`, or where that is None as its converters say.
+        """
+        if not isinstance(self.decorrelation, DecorrelationArrays):
+            return None
+        # most of an identity is 0: only its largest entry tells of a scale
+        array = dataclasses.replace(self.array, weight_scale="max", weight_limit=None, weight_percentile=None)
+        dac, adc, write = self.decorrelation.dac, self.decorrelation.adc, self.decorrelation.write
+        alone = dataclasses.replace(self, transpose=None, feedback=None, compound=None, decorrelation=None)
+        design = dataclasses.replace(alone, array=array, dac=dac, adc=adc, write=write)
+        return design if signed is None or dac.signed == signed else design.replace("dac.signed", signed)
 
     @property
     def transposed(self) -> ChipSpec | None:
@@ -71,6 +89,8 @@ class ChipSpec(Spec):
             yield from self._of_transpose()
         if self.feedback is not None:
             yield from self._of_feedback()
+        if self.decorrelation is not None:
+            yield from self._of_decorrelation()
         if self.wires is not None:
             yield from self._of_wires(self.wires)
         yield from self._of_write()
@@ -103,6 +123,23 @@ class ChipSpec(Spec):
         except SpecError as error:
             of_it = (problem for problem in error.problems if problem.path[:1] == ("transpose",))
             yield from (dataclasses.replace(problem, path=("feedback", *problem.path[1:])) for problem in of_it)
+
+    def _of_decorrelation(self) -> Iterable[Problem]:
+        if not self.dac.signed:
+            allowed = "decorrelated inputs have signs, whatever the activation"
+            yield Problem(("dac", "signed"), allowed, "false", "set dac.signed = true, or leave decorrelation out")
+        if isinstance(self.decorrelation, DigitalDecorrelation):
+            return
+        if isinstance(self.cell, PulsedCell):
+            allowed = "needs matrices whose controller knows them: nobody knows what pulses have written"
+            yield Problem(("decorrelation", "kind"), allowed, '"arrays"', 'set kind = "digital"')
+            return
+        try:
+            _ = self.of_decorrelation(signed=True)
+        except SpecError as error:
+            own = ("dac", "adc", "write")
+            of_it = (problem for problem in error.problems if problem.path[:1] and problem.path[0] in own)
+            yield from (problem.within("decorrelation") for problem in of_it)
 
     def _of_write(self) -> Iterable[Problem]:
         path, pulsed = self.write, isinstance(self.cell, PulsedCell)

@@ -71,6 +71,20 @@ def test_output_noise_is_gaussian_relative_to_the_largest_sum_of_the_pass():
     assert abs(spread(0.055).var() - sigma**2) > 5 * sigma**2 * math.sqrt(2 / errors.size)
 
 
+def test_absolute_output_noise_has_its_standard_deviation_whatever_the_sums():
+    mlp = MLP((np.array([[1.0, -50.0]]),), (np.array([0.0, 3.0]),), "relu")
+    x = np.linspace(-2, 2, 50_001)[:, None]
+    clean = x @ mlp.weights[0] + mlp.biases[0]
+    errors = noisy(mlp, output_noise=0.1).forward(x, child(0, "read")).z[0] - clean
+    for of_column in errors.T:
+        n = of_column.size
+        assert abs(of_column.mean()) < 5 * 0.1 / math.sqrt(n)
+        assert abs(of_column.var() - 0.1**2) < 5 * 0.1**2 * math.sqrt(2 / n)
+        # negative control: a tenth more is told apart
+        assert abs(of_column.var() - 0.11**2) > 5 * 0.11**2 * math.sqrt(2 / n)
+    assert abs(np.mean(errors[:, 0] * errors[:, 1])) < 5 * 0.1**2 / math.sqrt(len(x)), "each sum by itself"
+
+
 def test_weights_are_drawn_once_a_pass_and_anew_in_the_next():
     network, rng = noisy(perceptron(hidden=()), weight_noise_rel=0.2), child(0, "reads")
     x = np.tile(samples(1).x, (4, 1))
@@ -84,8 +98,12 @@ def test_layers_and_kinds_of_noise_are_drawn_apart():
     reads = noisy(one, weight_noise_rel=0.1).forward(np.eye(3), child(0, "apart"))
     of_first, of_second = reads.z[0] - np.eye(3), reads.z[1] - reads.a_in[1]
     assert np.abs(of_first - of_second).min() > 1e-6
-    outputs = noisy(one, output_noise_rel=0.1).forward(np.eye(3), child(0, "apart")).z[0] - np.eye(3)
-    assert np.abs(of_first - outputs).min() > 1e-6
+    relative, absolute = (
+        noisy(one, **fields).forward(np.eye(3), child(0, "apart")).z[0] - np.eye(3)
+        for fields in ({"output_noise_rel": 0.1}, {"output_noise": 0.1})
+    )
+    assert np.abs(of_first - relative).min() > 1e-6
+    assert np.abs(relative - absolute).min() > 1e-6
 
 
 # ---- quantisation

@@ -1,17 +1,19 @@
 """What tests of rules on chips share: designs without errors and with them, small networks on them, and a batch."""
 
 import numpy as np
-from rule_cases import SHAPES
+from rule_cases import SAMPLES, SHAPES
 
 from imcsim.network.learning_chip import learning_chip
 from imcsim.network.mlp import MLP
 from imcsim.rng import child
+from imcsim.rules.library import RULES, learning_rule, rule_options
 from imcsim.rules.rule import Batch
 from imcsim.specs.adc import IdealADC, UniformADC
 from imcsim.specs.array import ArraySpec
 from imcsim.specs.cells import SramCell
 from imcsim.specs.chip import ChipSpec
 from imcsim.specs.dac import OneShotDAC
+from imcsim.specs.decorrelation import DigitalDecorrelation
 from imcsim.specs.learning import WritePath
 from imcsim.specs.transpose import TransposeRead
 
@@ -27,6 +29,7 @@ def design(bits, adc, mismatch=0.0, read_noise=0.0):
         adc=adc,
         transpose=back,
         feedback=back,
+        decorrelation=DigitalDecorrelation(),
         write=WritePath(accumulator_bits=bits + 8),
     )
 
@@ -37,6 +40,21 @@ DESIGNS = {
     "without errors": design(8, UniformADC(bits=8, range="mse")),
     "with mismatch and read noise": design(8, UniformADC(bits=8, range="mse", noise_lsb=0.5), 0.1, 0.05),
 }
+
+
+# Perturbations that designs of 8 bits resolve, by the name of the rule.
+PERTURBED = {
+    "wp": {"sigma": 0.1, "noise": "rademacher"},
+    "spsa": {"step": 0.1},
+    "mgd": {"norm": 20.0},
+    "mgd_analog": {"norm": 20.0, "tau_x": 3},
+}
+
+
+def rule_for(name, options, shapes=SHAPES, samples=SAMPLES):
+    """A rule with options that the designs resolve, and what a step of it asks for."""
+    told = {**PERTURBED.get(name, {}), **options}
+    return learning_rule(name, told), RULES[name].asks(rule_options(name, told), shapes, samples)
 
 
 def batch_for(samples, inputs=SHAPES[0][0], classes=SHAPES[-1][1], seed=0):
@@ -57,16 +75,18 @@ def on_chip(spec, shapes=SHAPES, key=7):
 
 def digest_of_steps(cases):
     """The bytes of the updates of a step of each case (name, options), and of the weights after it, on both designs."""
-    from imcsim.rules.library import learning_rule
     from imcsim.updates import dense
 
     parts = []
     for spec in DESIGNS.values():
-        network = on_chip(spec, LARGE)
+        large, small = on_chip(spec, LARGE), on_chip(spec)
         for name, options in cases:
-            rule = learning_rule(name, options)
+            network = small if name == "wp_sequential" else large  # a pass for each of 26,000 weights takes minutes
+            rule, _ = rule_for(name, options)
             state = rule.init(network, child(0, "init"))
-            updates, _, _ = rule.step(network, state, batch_for(300, LARGE[0][0], LARGE[-1][1]), child(0, "step"))
+            updates, _, _ = rule.step(
+                network, state, batch_for(300, network.shapes[0][0], network.shapes[-1][1]), child(0, "step")
+            )
             after = network.write(updates, child(0, "write"))
             parts += [np.asarray(dense(u.weights)) for u in updates] + list(after.written)
     return b"".join(part.tobytes() for part in parts)

@@ -13,6 +13,7 @@ from imcsim.network.ideal import IdealNetwork
 from imcsim.network.mlp import MLP, NetworkSpec, initial_mlp
 from imcsim.network.protocols import LayerUpdate
 from imcsim.rng import child
+from imcsim.rules.decorrelation import DecorrelatedState
 from imcsim.rules.library import learning_rule
 from imcsim.rules.rule import Batch, Transform, chain
 from imcsim.updates import Dense, dense
@@ -45,6 +46,7 @@ CASES = (
     Case("hardware_in_the_loop", 1e-3, 0.974),
     Case("on_chip_backprop", 1e-3, 0.974),
     Case("on_chip_backprop", 3e-3, 0.974, pruning=0.9),
+    Case("dbp", 3e-3, 0.965),
     Case("fa", 3e-3, 0.975),
     Case("dfa", 3e-3, 0.973),
     Case("sign_dfa", 1e-2, 0.920),
@@ -79,16 +81,18 @@ def ideal_network(weights):
     return IdealNetwork(MLP(tuple(weights), biases, "tanh"), "cross_entropy")
 
 
-def trained(rule, data, seeds, rate, epochs=EPOCHS):
-    """The networks of all seeds after training, as one ensemble."""
-    network = ideal_network([np.stack(layer) for layer in zip(*map(initial_weights, seeds), strict=True)])
+def trained(rule, data, seeds, rate, epochs=EPOCHS, start=None):
+    """The networks of all seeds after training, as one ensemble, which is `start` ahead of it where that is given."""
+    if start is None:
+        start = ideal_network([np.stack(layer) for layer in zip(*map(initial_weights, seeds), strict=True)])
+    network = start
     rule = chain(rule, adam(rate))
     state = rule.init(network, [child(seed, "rule") for seed in seeds])
     streams = [child(seed, "steps") for seed in seeds]
     for every in zip(*(batches(data, seed, epochs) for seed in seeds), strict=True):
         x, y = (np.stack(parts) for parts in zip(*every, strict=True))
-        updates, state, _ = rule.step(network, state, Batch(x, y), streams)
-        network = network.write(updates, streams)
+        updates, state, info = rule.step(network, state, Batch(x, y), streams)
+        network = (info.network or network).write(updates, streams)
     return network
 
 
@@ -120,7 +124,7 @@ def of_twin(case, data, seeds, epochs=EPOCHS, *, same_feedback):
 def initial_feedback(case, weights, seed):
     """The matrices that the rule of this seed begins with; None where it has none."""
     state = learning_rule(case.rule, case.options).init(ideal_network(weights), child(seed, "rule"))
-    return None if state is None else [getattr(one, "matrix", one) for one in state]
+    return None if isinstance(state, DecorrelatedState | None) else [getattr(one, "matrix", one) for one in state]
 
 
 def adam(rate):

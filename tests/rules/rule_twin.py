@@ -6,7 +6,7 @@ It shares nothing with imcsim.rules: not how a matrix is drawn, not how an error
 import numpy as np
 from scipy.stats import norm
 
-BACKPROP = ("hardware_in_the_loop", "on_chip_backprop")
+BACKPROP = ("hardware_in_the_loop", "on_chip_backprop", "dbp")
 
 
 class Twin:
@@ -16,6 +16,8 @@ class Twin:
         self.rule, self.rng, self.pruning = rule, rng, pruning
         self.W = [w.copy() for w in weights]
         self.b = [np.zeros(w.shape[1]) for w in weights]
+        # of dbp alone, and as the weights (inputs, outputs): what stands ahead of each layer
+        self.R, self.decorrelates = [np.eye(len(w)) for w in weights], rule == "dbp"
         self.B = [None, *(self.drawn(w) for w in weights[1:])] if feedback is None else [None, *feedback]
 
     def drawn(self, w):
@@ -58,28 +60,34 @@ class Twin:
         if self.rule in ("frsf", "efficientgrad"):
             return delta @ (B * np.sign(W)).T
         assert self.rule in BACKPROP, f"the twin does not know {self.rule}"
-        return delta @ W.T
+        return delta @ W.T @ self.R[layer].T
 
     def outputs(self, x):
-        a = [x]
-        for W, b in zip(self.W[:-1], self.b[:-1], strict=True):
-            a.append(np.tanh(a[-1] @ W + b))
-        return a, a[-1] @ self.W[-1] + self.b[-1]
+        a, entered = [x], []
+        for W, b, R in zip(self.W, self.b, self.R, strict=True):
+            entered.append(a[-1] @ R)
+            z = entered[-1] @ W + b
+            a.append(np.tanh(z))
+        return a[:-1], entered, z
 
     def gradient(self, x, y):
         """The rule's estimate for the weights of every layer, then for the biases."""
-        a, z = self.outputs(x)
+        a, entered, z = self.outputs(x)
         p = np.exp(z - z.max(axis=1, keepdims=True))
         e = p / p.sum(axis=1, keepdims=True)
         e[np.arange(len(y)), y] -= 1
         delta, dW, db = e, [], []
         for layer in range(len(self.W) - 1, -1, -1):
-            dW.insert(0, a[layer].T @ delta / len(y))
+            dW.insert(0, entered[layer].T @ delta / len(y))
             db.insert(0, delta.sum(axis=0) / len(y))
             if layer:
                 delta = self.signal(layer, delta, e, y) * (1 - a[layer] ** 2)
                 if self.pruning is not None:
                     delta = self.pruned(delta, self.pruning)
+        if self.decorrelates:
+            for layer, a in enumerate(entered):
+                C = a.T @ a / len(y)
+                self.R[layer] = self.R[layer] - 1e-3 * self.R[layer] @ (C - np.diag(np.diag(C)))
         return dW + db
 
     def pruned(self, delta, P):
@@ -101,4 +109,4 @@ class Twin:
         return self
 
     def accuracy(self, x, y):
-        return np.mean(self.outputs(x)[1].argmax(axis=1) == y)
+        return np.mean(self.outputs(x)[2].argmax(axis=1) == y)

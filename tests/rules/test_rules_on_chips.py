@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from rule_cases import ABOVE, ACTIVATIONS, HIDDEN, LAYERS, SAMPLES, SHAPES, changes, one_step
-from rule_chips import DESIGNS, EXACT, batch_for, on_chip
-from test_rules_conformance import CASES, EVERY_CASE, STORED
+from rule_cases import LAYERS, SAMPLES, SHAPES, changes, one_step
+from rule_chips import DESIGNS, EXACT, batch_for, on_chip, rule_for
+from test_rules_conformance import CASES, EVERY_CASE
 
 from imcsim.crossbar import Crossbar
 from imcsim.datasets import DataSet
@@ -22,10 +22,13 @@ from imcsim.network.losses import cross_entropy
 from imcsim.network.mlp import MLP, gradients
 from imcsim.network.protocols import Counts
 from imcsim.rng import child
-from imcsim.rules.library import RULES, learning_rule
+from imcsim.rules.library import FEEDBACK, RULES, learning_rule, rule_options
+from imcsim.specs.decorrelation import DigitalDecorrelation
 from imcsim.specs.library import load
 
 EVERY_DESIGN = pytest.mark.parametrize("design", DESIGNS)
+EVERY_FEEDBACK = pytest.mark.parametrize(("name", "options"), [case for case in CASES if case[0] in FEEDBACK], ids=str)
+UNBIASED = pytest.mark.parametrize("name", [name for name, entry in FEEDBACK.items() if entry.unbiased])
 BATCH = batch_for(SAMPLES)
 
 
@@ -36,7 +39,7 @@ def cosine(a, b):
 # ---- estimates
 
 
-@pytest.mark.parametrize("name", [name for name, entry in RULES.items() if entry.unbiased])
+@UNBIASED
 def test_on_a_chip_without_errors_the_estimate_of_an_unbiased_rule_is_the_gradient_at_the_written_weights(name):
     network = on_chip(EXACT)
     found, _, _ = one_step(learning_rule(name), network, BATCH, child(0, "run"))
@@ -47,7 +50,7 @@ def test_on_a_chip_without_errors_the_estimate_of_an_unbiased_rule_is_the_gradie
         np.testing.assert_allclose(one, exact, atol=1e-3 * np.abs(exact).max())
 
 
-@EVERY_CASE
+@EVERY_FEEDBACK
 def test_on_a_chip_without_errors_every_rule_does_what_it_does_on_the_ideal_network(name, options):
     network, rule = on_chip(EXACT), learning_rule(name, options)
     ideal = IdealNetwork(MLP(network.written, network.biases, network.activation), "cross_entropy")
@@ -56,7 +59,7 @@ def test_on_a_chip_without_errors_every_rule_does_what_it_does_on_the_ideal_netw
         np.testing.assert_allclose(one, other, atol=2e-3 * np.abs(other).max())
 
 
-@pytest.mark.parametrize("name", [name for name, entry in RULES.items() if entry.unbiased])
+@UNBIASED
 def test_mismatch_and_noise_take_an_unbiased_rule_off_the_gradient(name):
     network = on_chip(DESIGNS["with mismatch and read noise"])
     found, _, _ = one_step(learning_rule(name), network, BATCH, child(0, "run"))
@@ -75,14 +78,14 @@ DATA = DataSet("made", *batch_for(90), *batch_for(30, seed=1), SHAPES[-1][1])
 @EVERY_CASE
 def test_every_rule_learns_a_little_on_every_design(name, options, design):
     spec = DescentSpec(epochs=2, batch_size=30, optimizer="sgd", learning_rate=0.05, calibrate_every_epochs=1)
-    network = on_chip(DESIGNS[design])
-    learned = learn(network, learning_rule(name, options), DATA, spec, child(0, "run"))
+    network, (rule, told) = on_chip(DESIGNS[design]), rule_for(name, options, SHAPES, 30)
+    learned = learn(network, rule, DATA, spec, child(0, "run"))
     assert learned.diverged_at is None
     assert np.isfinite(learned.history.loss).all()
     before, after = network.written, learned.network.written
     assert all((one != other).any() for one, other in zip(before, after, strict=True))
     # 2 epochs of 90 samples, and a calibration ahead of each, of 90 samples in two passes
-    assert learned.counts.forward_passes == 2 * 90 + 2 * 2 * 90
+    assert learned.counts.forward_passes == 2 * 3 * told.forward_passes + 2 * 2 * 90
     changed = sum(int((one != other).sum()) for one, other in zip(before, after, strict=True))
     assert learned.counts.word_writes >= changed
 
@@ -112,7 +115,7 @@ def test_a_step_of_every_rule_has_the_same_bits_on_one_thread_and_on_two():
 @EVERY_DESIGN
 @EVERY_CASE
 def test_the_same_generator_gives_the_same_bits(name, options, design):
-    network, rule = on_chip(DESIGNS[design]), learning_rule(name, options)
+    network, (rule, _) = on_chip(DESIGNS[design]), rule_for(name, options)
     first, second = (changes(one_step(rule, network, BATCH, child(0, "run"))[0]) for _ in range(2))
     for one, other in zip(first, second, strict=True):
         np.testing.assert_array_equal(one, other)
@@ -139,28 +142,23 @@ OF_LAYERS = BACKWARD._replace(backward_reads=0)  # matrices (5, 8) and (4, 5), h
 OF_OUTPUTS = Counts(array_reads=SAMPLES * (2 + 2), conversions=SAMPLES * 2 * (8 + 5))  # (4, 8) and (4, 5)
 
 
-def expected_counts(name, options):
-    counts = FORWARD
-    if name == "on_chip_backprop":
-        counts = counts.plus(BACKWARD)
-    if "feedback_on" in options:
-        counts = counts.plus(OF_LAYERS if name == "fa" else OF_OUTPUTS)
-    if name == "brsf":
-        counts = counts.plus(Counts(random_numbers=ABOVE))
-    if name == "efficientgrad" or "pruning" in options:
-        counts = counts.plus(Counts(random_numbers=SAMPLES * HIDDEN))
-    return counts
-
-
 @EVERY_CASE
 def test_counts_and_stored_scalars_are_those_counted_by_hand(name, options):
-    network = on_chip(DESIGNS["without errors"])
-    _, _, info = one_step(learning_rule(name, options), network, BATCH, child(0, "run"))
-    assert info.counts == expected_counts(name, options)
-    assert info.stored == SAMPLES * ACTIVATIONS + STORED[name]
+    network, (rule, told) = on_chip(DESIGNS["without errors"]), rule_for(name, options)
+    _, _, info = one_step(rule, network, BATCH, child(0, "run"))
+    passes = told.forward_passes // SAMPLES
+    counts = Counts(*(passes * one for one in FORWARD))._replace(random_numbers=told.random_numbers)
+    counts = counts.plus(BACKWARD) if told.backward_samples else counts
+    if told.auxiliary:
+        counts = counts.plus(OF_LAYERS if name == "fa" else OF_OUTPUTS)
+    written = info.counts.word_writes  # of weights that have room to move
+    assert info.counts == counts._replace(cell_writes=info.counts.cell_writes, word_writes=written)
+    assert written <= told.words <= 1.1 * written
+    assert written <= info.counts.cell_writes <= 2 * written, "a weight is a pair of cells"
+    assert info.stored == told.stored
 
 
-@EVERY_CASE
+@EVERY_FEEDBACK
 def test_what_is_counted_is_what_was_read(name, options, monkeypatch):
     seen, original = [], {read: getattr(Crossbar, read) for read in ("mvm", "mvm_t")}
     for read in original:
@@ -186,17 +184,10 @@ def test_what_is_counted_is_what_was_read(name, options, monkeypatch):
 # ---- what a chip lacks
 
 
-NEEDS = {
-    "hardware_in_the_loop": "written",
-    "on_chip_backprop": "transpose",
-    **dict.fromkeys(("usf", "brsf", "frsf", "efficientgrad"), "written"),
-}
-
-
 @EVERY_CASE
 def test_a_chip_that_lacks_converters_is_refused_in_init_and_the_remedy_names_their_tables(name, options):
-    bare, rule = on_chip(EXACT.replace("transpose", None).replace("feedback", None)), learning_rule(name, options)
-    if NEEDS.get(name) == "transpose":
+    bare, (rule, _) = on_chip(EXACT.replace("transpose", None).replace("feedback", None)), rule_for(name, options)
+    if name == "on_chip_backprop":
         told = (
             r"needs a transpose read.*no transposed read.*; add \[transpose\.dac\].*and \[transpose\.adc\] to the chip"
         )
@@ -210,14 +201,14 @@ def test_a_chip_that_lacks_converters_is_refused_in_init_and_the_remedy_names_th
         one_step(rule, bare, BATCH, child(0, "run"))
 
 
-PULSED = load("pulsed_generic").replace("dac.signed", True)
+PULSED = load("pulsed_generic").replace("dac.signed", True).replace("decorrelation", DigitalDecorrelation())
 
 
 @pytest.mark.parametrize("name", RULES)
 def test_pulsed_devices_are_refused_in_init_by_rules_that_need_the_weights_as_written_even_ahead_of_any_write(name):
     pulsed = on_chip(PULSED.replace("transpose", EXACT.transpose))
-    rule = learning_rule(name)
-    if NEEDS.get(name) == "written":
+    rule, _ = rule_for(name, {})
+    if "written" in RULES[name].requires(rule_options(name)):
         with pytest.raises(CapabilityError, match=r"as last written.*nobody knows what pulses have written"):
             rule.init(pulsed, child(0, "init"))
     else:

@@ -6,13 +6,14 @@ from rule_cases import batch_of, changes, network_of
 from rule_twin import Twin
 
 from imcsim.rng import child
+from imcsim.rules.decorrelation import DecorrelatedState
 from imcsim.rules.library import FEEDBACK, learning_rule
 
 DRAWS_AT_EVERY_STEP = {"brsf", "efficientgrad"}
 
 
 def matrices_of(state):
-    return None if state is None else [getattr(one, "matrix", one) for one in state]
+    return None if isinstance(state, DecorrelatedState | None) else [getattr(one, "matrix", one) for one in state]
 
 
 @pytest.mark.parametrize("name", sorted(FEEDBACK.keys() - DRAWS_AT_EVERY_STEP))

@@ -38,6 +38,7 @@ from imcsim.specs.codec import (
     to_table,
 )
 from imcsim.specs.dac import BitSerialDAC, IdealDAC, OneShotDAC
+from imcsim.specs.decorrelation import DigitalDecorrelation
 from imcsim.specs.fields import fields_of
 from imcsim.specs.learning import AnalogNeurons, WritePath
 from imcsim.specs.library import device_names, load
@@ -236,6 +237,7 @@ def chips(draw):
         sigma = draw(st.floats(0, 2)) if isinstance(cell, AnySramCell) else 0.0
         read = TransposeRead(dac=errors, adc=draw(ADCS), input_step=step, mismatch_sigma_rel=sigma)
     learning = {"feedback": read, "neurons": draw(NEURONS), "loss_adc": draw(st.none() | LOSS_ADCS)}
+    learning["decorrelation"] = DigitalDecorrelation() if dac.signed and draw(st.booleans()) else None
     write = draw(specs(WritePath, accumulator_bits=st.none() | st.integers(array.weight_bits + 1, 48)))
     return ChipSpec(cell=cell, array=array, dac=dac, adc=draw(ADCS), transpose=read, write=write, **learning)
 
@@ -361,7 +363,7 @@ def test_every_problem_of_a_table_is_told_at_once_with_its_key_path():
         "chip.adc.noise_lsb = nan: must be a finite number from 0 to 1000 (LSB)",
         (
             'chip.paint: unknown key "paint"; known: cell, array, dac, adc, wires, transpose, '
-            "write, compound, feedback, neurons, loss_adc"
+            "write, compound, feedback, decorrelation, neurons, loss_adc"
         ),
     ]
 

@@ -8,6 +8,7 @@ from imcsim.specs.chip import ChipSpec
 from imcsim.specs.codec import build, format_toml, parse_toml, to_table
 from imcsim.specs.compound import ChoppedTikiTaka, MixedPrecision, TikiTaka, TikiTakaV2
 from imcsim.specs.dac import BitSerialDAC, OneShotDAC
+from imcsim.specs.decorrelation import DecorrelationArrays, DigitalDecorrelation
 from imcsim.specs.learning import AnalogNeurons, WritePath
 from imcsim.specs.library import load
 from imcsim.specs.loss_adc import LossADC
@@ -15,6 +16,7 @@ from imcsim.specs.transpose import TransposeRead
 
 SRAM, PULSED, CAPACITOR = load("sram_ideal"), load("pulsed_generic"), load("sram_cap_28nm")
 BACK = TransposeRead(dac=OneShotDAC(bits=6, signed=True), adc=UniformADC(bits=7, range="mse"))
+SIGNED = SRAM.replace("dac.signed", True)
 
 WHOLE = {
     "accumulators": SRAM.replace("write", WritePath(accumulator_bits=16, rounding="stochastic")),
@@ -22,6 +24,13 @@ WHOLE = {
     "feedback, its step calibrated": SRAM.replace(
         "feedback",
         TransposeRead(dac=BitSerialDAC(signed=True, input_scale="mse", out_of_range="clip"), input_step="calibrated"),
+    ),
+    "digital decorrelation": SIGNED.replace("decorrelation", DigitalDecorrelation()),
+    "decorrelation on arrays": SIGNED.replace(
+        "decorrelation",
+        DecorrelationArrays(
+            dac=OneShotDAC(bits=6), adc=UniformADC(bits=7, range="mse"), write=WritePath(accumulator_bits=20)
+        ),
     ),
     "neurons": SRAM.replace(
         "neurons", AnalogNeurons(offset_in_sigma=0.1, offset_out_sigma=0.2, slope_sigma_rel=0.3, gain_sigma_rel=0.4)
@@ -52,7 +61,7 @@ def test_a_chip_that_learns_reads_back_as_it_was_written(spec):
 def test_tables_that_are_left_out_are_the_plain_chip():
     spec = read('[cell]\nkind = "sram"')
     assert spec.write == WritePath()
-    assert (spec.compound, spec.feedback, spec.neurons, spec.loss_adc) == (None,) * 4
+    assert (spec.compound, spec.feedback, spec.decorrelation, spec.neurons, spec.loss_adc) == (None,) * 5
 
 
 def toml(spec, more):
