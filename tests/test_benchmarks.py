@@ -62,7 +62,7 @@ def test_what_is_timed_are_the_same_perturbations_at_once_and_by_themselves(name
     assert losses.shape == (many, probes.BATCH)
     assert times * len(each) == pytest.approx(many)
     stride = 1 if times == 1 else many // probes.SAMPLED
-    np.testing.assert_allclose(losses[::stride], each, rtol=1e-9)
+    np.testing.assert_allclose(losses[::stride], each, rtol=1e-9)  # nominal cells: all sums are exact
     assert np.abs(np.diff(each.mean(axis=1))).max() > 1e-6  # which differ
 
 
