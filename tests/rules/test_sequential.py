@@ -265,7 +265,7 @@ def test_digits_are_learnt_as_by_backprop(name):
     [
         ("wp_sequential", {"difference": "central"}, 3e-3, 0.947),
         ("np_sequential", {"difference": "central"}, 3e-3, 0.947),
-        ("swnp", {}, 1e-2, 0.883),
+        ("swnp", {}, 3e-3, 0.883),
     ],
 )
 def test_digits_64_8_10_are_learnt_as_in_the_reference(name, options, rate, reference, capsys):
@@ -275,6 +275,7 @@ def test_digits_64_8_10_are_learnt_as_in_the_reference(name, options, rate, refe
     with capsys.disabled():
         print(f"\n{name}: {found.mean():.4f}, backprop {backprop.mean():.4f}, reference {reference:.3f} and .947")  # noqa: T201
     if name == "swnp":
-        assert reference - 0.02 < found.mean() < backprop.mean()
+        assert abs(found.mean() - reference) < 0.03  # seeds differ by two points
+        assert found.mean() < backprop.mean() - 0.03, "its noise costs"
     else:
         np.testing.assert_allclose(found, backprop, atol=1.5 / 359)
