@@ -48,7 +48,7 @@ def serves(network: Any) -> bool:
     from imcsim.kernels.in_turn import ACTIVATIONS, LOSSES
 
     known = network.loss_name in LOSSES and network.activation in ACTIVATIONS
-    return known and all(getattr(network, name, None) is None for name in ("neurons", "decorrelation"))
+    return bool(known and network.neurons is None and network.decorrelation is None)
 
 
 def _wanted(target: Array, outputs: int) -> Array:

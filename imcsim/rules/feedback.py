@@ -15,9 +15,9 @@ from imcsim.network.activations import ACTIVATIONS
 from imcsim.network.protocols import Counts, LayerUpdate
 from imcsim.rng import Generators, children, draw_keys
 from imcsim.rules.entry import Shapes, StepCost, weights_of
+from imcsim.rules.layer_updates import outer
 from imcsim.rules.pruning import PruningSpec, pruned
 from imcsim.rules.rule import Batch, Info, LearningRule
-from imcsim.updates import Outer
 
 Array = np.ndarray[Any, Any]
 
@@ -64,7 +64,7 @@ def feedback_rule(feedback: Feedback, pruning: PruningSpec | None = None) -> Lea
         error = delta = network.loss_gradient(reads, batch.y)
         updates: list[LayerUpdate] = []
         for layer in reversed(range(len(network.shapes))):
-            updates.insert(0, LayerUpdate(Outer(reads.a_in[layer], delta / samples), delta.mean(axis=-2)))
+            updates.insert(0, outer(reads.a_in[layer], delta))
             if layer:
                 errors = Errors(layer, delta, error, batch.y)
                 signal, asked = feedback.send(network, state, errors, children(keys, "feedback", layer))

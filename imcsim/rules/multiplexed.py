@@ -28,11 +28,11 @@ from imcsim.network.protocols import Counts, LayerUpdate, NodeProbes, Probed, Re
 from imcsim.rng import Generators, children, draw_keys
 from imcsim.rules.codes import Code, CodeSpec, begun
 from imcsim.rules.entry import RuleEntry, Shapes, StepCost, units_of, weights_of
+from imcsim.rules.layer_updates import outer, total
 from imcsim.rules.parameters import as_updates, sizes_of
 from imcsim.rules.resolved import require_written, unseen_after
 from imcsim.rules.rule import Batch, Info, LearningRule, require
 from imcsim.specs.fields import limited
-from imcsim.updates import Outer, weighted_sum
 
 Array = np.ndarray[Any, Any]
 
@@ -120,9 +120,9 @@ def multiplexed_gradient_descent(spec: MgdSpec = _DEFAULT) -> LearningRule:
                 estimate += of_part
                 unseen = unseen_after(network, unseen, probed.losses - before, "norm")
                 network, counts = probed.network, counts.plus(probed.counts)
-            estimates.append(estimate)
+            estimates.append(tuple(estimate))
             time += spec.tau_x
-        return _sum(estimates), MgdState(state.parts, time, unseen), Info(counts, told.stored, network)
+        return total(estimates), MgdState(state.parts, time, unseen), Info(counts, told.stored, network)
 
     return LearningRule(init, step)
 
@@ -142,8 +142,8 @@ def _of_weights(
     probed = network.probe(group.x, group.y, probes, rng)
     change = probed.losses.mean(axis=-1) - before.mean(axis=-1)
     # made again: a chip that holds its key need not hold its perturbations
-    total = sum(factor * one[..., np.newaxis] * code.at(period) for one, period in zip(change, periods, strict=True))
-    updates = as_updates(network.shapes, layers, np.asarray(total))
+    summed = sum(factor * one[..., np.newaxis] * code.at(period) for one, period in zip(change, periods, strict=True))
+    updates = as_updates(network.shapes, layers, np.asarray(summed))
     return [updates[layer] for layer in layers], probed
 
 
@@ -166,13 +166,10 @@ def _of_nodes(
     for layer, perturbation in zip(layers, np.split(u, ends[:-1], axis=-1), strict=True):
         nodes[layer] = perturbation
     probed = network.probe(group.x, group.y, NodeProbes(tuple(nodes)), rng)
-    change, samples = probed.losses - before, group.x.shape[-2]
+    change = probed.losses - before
     error = sum(factor * of_loss[..., np.newaxis] * of_nodes for of_loss, of_nodes in zip(change, u, strict=True))
     deltas = np.split(np.asarray(error), ends[:-1], axis=-1)
-    return [
-        LayerUpdate(Outer(reads.a_in[layer], delta / samples), delta.mean(axis=-2))
-        for layer, delta in zip(layers, deltas, strict=True)
-    ], probed
+    return [outer(reads.a_in[layer], delta) for layer, delta in zip(layers, deltas, strict=True)], probed
 
 
 def _groups(batch: Batch, groups: int) -> Iterator[tuple[Batch, float]]:
@@ -192,15 +189,6 @@ def _length(spec: MgdSpec, code: Code) -> float:
     if spec.step_length == "gradient":
         return 1.0
     return 1.0 / math.sqrt(1.0 + (code.places - 1) * spec.tau_p / spec.tau_theta)
-
-
-def _sum(estimates: Sequence[Sequence[LayerUpdate]]) -> Updates:
-    if len(estimates) == 1:
-        return tuple(estimates[0])
-    return tuple(
-        LayerUpdate(weighted_sum([one.weights for one in layer], [1.0] * len(layer)), sum(one.biases for one in layer))
-        for layer in zip(*estimates, strict=True)
-    )
 
 
 def cost(spec: MgdSpec, shapes: Shapes, samples: int) -> StepCost:

@@ -22,9 +22,9 @@ import numpy as np
 from imcsim.network.protocols import Counts, LayerUpdate, Reads, Updates
 from imcsim.rng import Generators, Keys, children, draw_keys, drawn
 from imcsim.rules.entry import RuleEntry, Shapes, StepCost, needs_each_loss, units_of, weights_of
+from imcsim.rules.layer_updates import mean, outer
 from imcsim.rules.rule import Batch, Info, LearningRule, require
 from imcsim.specs.fields import Spec, limited
-from imcsim.updates import Outer, weighted_sum
 
 Array = np.ndarray[Any, Any]
 Nodes = tuple[Array | None, ...]
@@ -61,7 +61,7 @@ def node_perturbation(spec: NodeSpec = _PLAIN) -> LearningRule:
             _, noisy = noisy_pass(network, batch, eps, keys, "noisy", draw)
             slope = ((noisy - loss) / spec.sigma**2)[..., None]
             estimates.append(_outer(reads, [slope * one for one in eps]))
-        return mean_of(estimates), state, info_of(network, known_noise_cost(spec, network.shapes, batch.x.shape[-2]))
+        return mean(estimates), state, info_of(network, known_noise_cost(spec, network.shapes, batch.x.shape[-2]))
 
     return LearningRule(needs_losses, step)
 
@@ -81,7 +81,7 @@ def activity_node_perturbation(spec: MeasuredNodeSpec = _MEASURED) -> LearningRu
                 first = noisy_pass(network, batch, eps, keys, "first", draw)
             eps = _noise(spec, network, batch, children(keys, "noise", draw))
             estimates.append(by_activity(first, noisy_pass(network, batch, eps, keys, "noisy", draw), units))
-        return mean_of(estimates), state, info_of(network, together_cost(spec, network.shapes, batch.x.shape[-2]))
+        return mean(estimates), state, info_of(network, together_cost(spec, network.shapes, batch.x.shape[-2]))
 
     return LearningRule(needs_losses, step)
 
@@ -102,7 +102,7 @@ def iterative_node_perturbation(spec: MeasuredNodeSpec = _MEASURED) -> LearningR
                 other = noisy_pass(network, batch, noises, keys, "noisy", draw, layer)
                 updates.append(by_activity(first, other, units, (layer,))[0])
             estimates.append(tuple(updates))
-        return mean_of(estimates), state, info_of(network, iterative_cost(spec, network.shapes, batch.x.shape[-2]))
+        return mean(estimates), state, info_of(network, iterative_cost(spec, network.shapes, batch.x.shape[-2]))
 
     return LearningRule(needs_losses, step)
 
@@ -153,23 +153,8 @@ def by_activity(
 
 
 def _outer(reads: Reads, deltas: Sequence[Array], layers: Sequence[int] | None = None) -> Updates:
-    samples = reads.a_in[0].shape[-2]
     layers = range(len(reads.a_in)) if layers is None else layers
-    return tuple(
-        LayerUpdate(Outer(reads.a_in[layer], delta / samples), delta.mean(axis=-2))
-        for layer, delta in zip(layers, deltas, strict=True)
-    )
-
-
-def mean_of(estimates: Sequence[Updates]) -> Updates:
-    share = 1.0 / len(estimates)
-    return tuple(
-        LayerUpdate(
-            weighted_sum([one.weights for one in layer], [share] * len(estimates)),
-            sum(share * one.biases for one in layer),
-        )
-        for layer in zip(*estimates, strict=True)
-    )
+    return tuple(outer(reads.a_in[layer], delta) for layer, delta in zip(layers, deltas, strict=True))
 
 
 def info_of(network: Any, cost: StepCost) -> Info:

@@ -20,7 +20,8 @@ from typing import Any, ClassVar
 from imcsim.network.protocols import Updates
 from imcsim.rng import Generators, children, draw_keys
 from imcsim.rules.entry import RuleEntry, Shapes, StepCost, units_of, weights_of
-from imcsim.rules.node_perturbation import Nodes, by_activity, info_of, mean_of, needs_losses, noisy_pass
+from imcsim.rules.layer_updates import mean
+from imcsim.rules.node_perturbation import Nodes, by_activity, info_of, needs_losses, noisy_pass
 from imcsim.rules.rule import Batch, Info, LearningRule, require
 from imcsim.rules.tunnel_junctions import Junctions, TunnelJunctions, first_states, voltages
 from imcsim.specs.fields import Spec, limited
@@ -64,7 +65,7 @@ def noise_based_learning(spec: NoiseBasedSpec = _DEFAULT) -> LearningRule:
                 passes.append(noisy_pass(network, batch, added, keys, which, draw))
             first, second = passes
             estimates.append(by_activity(first, second, units))
-        return mean_of(estimates), state, info_of(network, two_passes_cost(spec, network.shapes, samples))
+        return mean(estimates), state, info_of(network, two_passes_cost(spec, network.shapes, samples))
 
     return LearningRule(init, step)
 

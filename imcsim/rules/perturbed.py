@@ -11,9 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from imcsim.errors import CapabilityError, SpecError
-from imcsim.network.protocols import LayerUpdate
 from imcsim.rng import child
-from imcsim.updates import Dense
+from imcsim.rules.layer_updates import with_biases
 
 Array = np.ndarray[Any, Any]
 
@@ -106,7 +105,7 @@ def _with_biases(weights: Array, bias: float) -> Array:
 
 def _moved(network: Any, asked: tuple[Array, ...], sign: float) -> tuple[Array, ...]:
     """What a write of all the steps at once makes of each weight, which does not depend on the others."""
-    updates = tuple(LayerUpdate(Dense(sign * one[:-1]), sign * one[-1]) for one in asked)
+    updates = tuple(with_biases(sign * one) for one in asked)
     after = network.write(updates, child(0, "nobody reads it"))
     return tuple(
         _with_biases(now - before, sign * one[-1, 0])

@@ -16,13 +16,13 @@ from typing import Any, Literal
 
 import numpy as np
 
-from imcsim.network.protocols import LayerUpdate, NodesInTurn, Probed, Probes, Updates, WeightsInTurn
+from imcsim.network.protocols import NodesInTurn, Probed, Probes, Updates, WeightsInTurn
 from imcsim.rng import Generators, Keys, children, draw_keys
 from imcsim.rules.entry import RuleEntry, Shapes, StepCost, needs_each_loss, needs_nothing, units_of, weights_of
+from imcsim.rules.layer_updates import outer, with_biases
 from imcsim.rules.perturbed import reach, require_seen, weight_steps
 from imcsim.rules.rule import Batch, Info, LearningRule, require
 from imcsim.specs.fields import Spec, limited
-from imcsim.updates import Dense, Outer
 
 Array = np.ndarray[Any, Any]
 Seen = bool  # the state: whether a step was taken, and so the loss known to show a perturbation
@@ -66,7 +66,7 @@ def sequential_weight_perturbation(spec: SequentialSpec = _DEFAULT) -> LearningR
         updates = []
         for change, of_layer in zip(_layers(changes, [one.size for one in moved]), moved, strict=True):
             slopes = change.reshape(*change.shape[:-1], *of_layer.shape) / of_layer
-            updates.append(LayerUpdate(Dense(slopes[..., :-1, :]), slopes[..., -1, :]))
+            updates.append(with_biases(slopes))
         told = weight_cost(spec, network.shapes, batch.x.shape[-2])
         return tuple(updates), True, Info(found.counts, told.stored, found.network)
 
@@ -94,10 +94,7 @@ def sequential_node_perturbation(spec: SequentialSpec = _DEFAULT) -> LearningRul
         if not seen:
             require_seen(network, found.losses)
         deltas = _layers(found.losses / moved, [outputs for _, outputs in network.shapes])
-        updates = tuple(
-            LayerUpdate(Outer(a_in, delta / samples), delta.mean(axis=-2))
-            for a_in, delta in zip(reads.a_in, deltas, strict=True)
-        )
+        updates = tuple(outer(a_in, delta) for a_in, delta in zip(reads.a_in, deltas, strict=True))
         told = node_cost(spec, network.shapes, samples)
         return updates, True, Info(found.counts.plus(network.cost(samples)), told.stored)
 

@@ -15,13 +15,13 @@ from typing import Any
 
 import numpy as np
 
-from imcsim.network.protocols import Counts, LayerUpdate, Updates, WeightProbes
+from imcsim.network.protocols import Counts, Updates, WeightProbes
 from imcsim.rng import Generators, children, draw_keys, drawn
 from imcsim.rules.entry import RuleEntry, Shapes, StepCost, needs_nothing, units_of, weights_of
+from imcsim.rules.layer_updates import with_biases
 from imcsim.rules.perturbed import reach, require_seen, weight_steps
 from imcsim.rules.rule import Batch, Info, LearningRule
 from imcsim.specs.fields import Spec, limited
-from imcsim.updates import Dense
 
 Array = np.ndarray[Any, Any]
 Seen = bool  # the state: whether a step was taken, and so the loss known to show a perturbation
@@ -65,7 +65,7 @@ def summed_weight_neuron_perturbation(spec: SummedSpec = _DEFAULT) -> LearningRu
             for layer, (change, sign, span) in enumerate(zip(of_layers, signs, far.spans, strict=True)):
                 slopes[layer] = slopes[layer] + change[..., np.newaxis, :] * sign / (spec.draws * span)
         told = summed_cost(spec, network.shapes, samples)
-        updates = tuple(LayerUpdate(Dense(one[..., :-1, :]), one[..., -1, :]) for one in slopes)
+        updates = tuple(with_biases(one) for one in slopes)
         counts = counts.plus(Counts(random_numbers=told.random_numbers))
         return updates, True, Info(counts, told.stored, after)
 
@@ -84,12 +84,12 @@ def _signs(shapes: Shapes, rng: Generators) -> list[Array]:
 
 def _each_fan_in(signs: Sequence[Array], asked: Sequence[Array]) -> Iterator[Updates]:
     """The perturbation of every neuron, first layer first: the steps asked for, with its signs."""
-    still = tuple(LayerUpdate(Dense(np.zeros_like(one[..., :-1, :])), np.zeros_like(one[..., -1, :])) for one in signs)
+    still = tuple(with_biases(np.zeros_like(one)) for one in signs)
     for layer, (sign, step) in enumerate(zip(signs, asked, strict=True)):
         for neuron in range(sign.shape[-1]):
             change = np.zeros_like(sign)
             change[..., neuron] = sign[..., neuron] * step[:, neuron]
-            one = LayerUpdate(Dense(change[..., :-1, :]), change[..., -1, :])
+            one = with_biases(change)
             yield (*still[:layer], one, *still[layer + 1 :])
 
 

@@ -13,22 +13,22 @@ perturbations of weights as any update, and takes them back.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, TypeVar
 
 import numpy as np
 
 from imcsim.errors import Problem, SpecError
-from imcsim.network.protocols import Counts, LayerUpdate, NodeProbes, Reads, Updates, WeightProbes
+from imcsim.network.protocols import Counts, NodeProbes, Reads, Updates, WeightProbes
 from imcsim.rng import Generators, Keys, children, draw_keys
 from imcsim.rules.entry import RuleEntry, Shapes, StepCost
-from imcsim.rules.node_perturbation import mean_of, needs_losses, noisy_pass
+from imcsim.rules.layer_updates import mean, outer, times, total
+from imcsim.rules.node_perturbation import needs_losses, noisy_pass
 from imcsim.rules.perturbed import require_seen
 from imcsim.rules.random_signs import Chosen, node_signs, weight_signs
 from imcsim.rules.rule import Batch, Info, LearningRule, require
 from imcsim.specs.fields import Spec, limited
-from imcsim.updates import Dense, Outer, dense, scaled
 
 Array = np.ndarray[Any, Any]
 T = TypeVar("T")
@@ -112,9 +112,9 @@ def zeroth_order(spec: ZerothOrderSpec = _DEFAULT) -> LearningRule:
                     require_seen(network, found.changes, "node_step" if by is _by_nodes else "weight_step_lsb")
                 network, counts = found.network, counts.plus(found.counts)
                 estimates.append(found.updates)
-        updates = mean_of(estimates)
+        updates = mean(estimates)
         if not spec.quantisation_scaling:  # dC/dcode = s dC/dw, and a code of it is s of the weight
-            updates = _times(updates, [step**2 for step in network.weight_lsb])
+            updates = times(updates, [step**2 for step in network.weight_lsb])
         return updates, True, Info(counts, told.stored, network if spec.weight_draws else None)
 
     return LearningRule(init, step)
@@ -131,19 +131,19 @@ class _Estimate(NamedTuple):
 
 def _by_weights(spec: ZerothOrderSpec, network: Any, batch: Batch, clean: tuple[Reads, Array], keys: Keys) -> _Estimate:
     """By weights and biases, which are written and written back."""
-    before, counts, changes, total = clean[1].mean(axis=-1), Counts(), [], None
+    before, counts, changes, summed = clean[1].mean(axis=-1), Counts(), [], None
     steps = [(spec.weight_step_lsb or 1) * step for step in network.weight_lsb]  # of biases, too: an input of one
     factor = _shrinkage(spec, spec.weight_draws, _weight_dimensions(spec, network.shapes)) / spec.weight_draws
     made = _made(spec, lambda draw: weight_signs(spec.chosen, network.shapes, keys, draw))
     for draw in range(spec.weight_draws):
-        probes = WeightProbes((_times(made(draw), steps),))
+        probes = WeightProbes((times(made(draw), steps),))
         probed = network.probe(batch.x, batch.y, probes, children(keys, "probe weights", draw))
         network, counts = probed.network, counts.plus(probed.counts)
         changes.append(change := probed.losses[0].mean(axis=-1) - before)
-        part = _times(made(draw), [factor * change / step for step in steps])
-        total = part if total is None else _sum(total, part)
-    assert total is not None
-    return _Estimate(total, np.array(changes), network, counts)
+        part = times(made(draw), [factor * change / step for step in steps])
+        summed = part if summed is None else total((summed, part))
+    assert summed is not None
+    return _Estimate(summed, np.array(changes), network, counts)
 
 
 def _by_nodes(spec: ZerothOrderSpec, network: Any, batch: Batch, clean: tuple[Reads, Array], keys: Keys) -> _Estimate:
@@ -162,10 +162,7 @@ def _by_nodes(spec: ZerothOrderSpec, network: Any, batch: Batch, clean: tuple[Re
         for layer, signs in enumerate(made(draw)):
             if signs is not None:
                 deltas[layer] += factor * change[..., np.newaxis] * signs
-    updates = tuple(
-        LayerUpdate(Outer(entered, delta / samples), delta.mean(axis=-2))
-        for entered, delta in zip(reads.a_in, deltas, strict=True)
-    )
+    updates = tuple(outer(entered, delta) for entered, delta in zip(reads.a_in, deltas, strict=True))
     return _Estimate(updates, np.array(changes), network, counts)
 
 
@@ -182,21 +179,6 @@ def _shrinkage(spec: ZerothOrderSpec, estimates: int, dimensions: int) -> float:
 def _weight_dimensions(spec: ZerothOrderSpec, shapes: Shapes) -> int:
     """How many weights and biases are perturbed."""
     return spec.chosen.weights(shapes) + spec.chosen.nodes(shapes)
-
-
-def _times(updates: Updates, factors: Sequence[Any]) -> Updates:
-    """The weights and biases of each layer times its factor, a number or one a member."""
-    return tuple(
-        LayerUpdate(scaled(one.weights, factor[..., np.newaxis, np.newaxis]), factor[..., np.newaxis] * one.biases)
-        for one, factor in zip(updates, map(np.asarray, factors), strict=True)
-    )
-
-
-def _sum(one: Updates, other: Updates) -> Updates:
-    return tuple(
-        LayerUpdate(Dense(dense(a.weights) + dense(b.weights)), a.biases + b.biases)
-        for a, b in zip(one, other, strict=True)
-    )
 
 
 def zeroth_order_cost(spec: ZerothOrderSpec, shapes: Shapes, samples: int) -> StepCost:
