@@ -16,11 +16,11 @@ from pathlib import Path
 import numba
 from threadpoolctl import threadpool_limits
 
-from benchmarks import learning, normals
+from benchmarks import learning, normals, probes
 from benchmarks.mvm import BATCH, CASES, COLS, ROWS, allowed_bytes, product, read
 from imcsim.kernels.blas import single_threaded_blas
 
-KNOWN = (*CASES, *learning.CASES)
+KNOWN = (*CASES, *learning.CASES, *probes.CASES)
 SHORT = 10  # times as many runs of what takes milliseconds
 
 
@@ -37,12 +37,14 @@ def main() -> None:
     names = options.names or list(KNOWN)
     with threadpool_limits(1):
         if options.json:
-            print(json.dumps({name: round(_beside_unit(name, options.runs), 2) for name in names}))
+            print(json.dumps({name: round(_told(name, options.runs), 2) for name in names}))
             return
         if reads := [name for name in names if name in CASES]:
             _print_reads(reads, options.runs)
         if steps := [name for name in names if name in learning.CASES]:
             _print_steps(steps, options.runs)
+        if perturbed := [name for name in names if name in probes.CASES]:
+            _print_probes(perturbed, options.runs)
 
 
 def _print_reads(names: list[str], runs: int) -> None:
@@ -63,6 +65,28 @@ def _print_steps(names: list[str], runs: int) -> None:
     for name in names:
         target = f"(target {learning.TARGET:.0f})" if name == "T1" else ""
         print(f"{name:14} {_beside_unit(name, runs):6.2f} {target:10}  {learning.CASES[name].what}")
+
+
+def _print_probes(names: list[str], runs: int) -> None:
+    layers = f"{probes.INPUTS}-{probes.HIDDEN}-{probes.CLASSES}"
+    print(f"\nlosses of perturbations of {layers}, batch {probes.BATCH}, in one call, on one thread")
+    print("how many times as fast as the same passes one by one, interleaved\n")
+    for name in names:
+        case = probes.CASES[name]
+        print(f"{name:18} {_faster(name, runs):6.1f} (target {case.target:2})  {case.what}")
+
+
+def _told(name: str, runs: int) -> float:
+    """The ratio of a case: of its time and that of its unit, or, of perturbations, how many times as fast they are."""
+    return _faster(name, runs) if name in probes.CASES else _beside_unit(name, runs)
+
+
+def _faster(name: str, runs: int) -> float:
+    """How many times as fast one call is as the passes issued one by one."""
+    in_turn, times = probes.one_after_the_other(name)
+    return times * _ratio(
+        probes.in_one_call(name), in_turn, runs if probes.CASES[name].nodes else max(runs // SHORT, 3)
+    )
 
 
 def _beside_unit(name: str, runs: int) -> float:

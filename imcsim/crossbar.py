@@ -18,6 +18,7 @@ from imcsim.converters import dac as dacs
 from imcsim.converters.diagnosis import Diagnosis, diagnose
 from imcsim.converters.ranges import Ranges
 from imcsim.errors import CapabilityError, SpecError
+from imcsim.held import Held, can_hold, draws
 from imcsim.mapping import quantise_weights, weight_scale
 from imcsim.programmed import Programmed, column_codes, stored_digits
 from imcsim.pulses import PulsedStates, weight_unit
@@ -232,6 +233,30 @@ class Crossbar:
             product *= self.gain[:, None]
         outer = np.shape(x)[:-1] if self.die.members is None else product.shape[:2]
         return product.reshape(*outer, self.die.shape[1])
+
+    @property
+    def holds(self) -> bool:
+        """Whether `hold` is possible: of one die, read alike in every pass but for noise, its cells told by codes."""
+        return self.gain is None and can_hold(self._programmed)
+
+    @property
+    def draws(self) -> bool:
+        """Whether a read draws noise, or converters decide at random."""
+        return draws(self._programmed)
+
+    def hold(self, x: Array) -> Held:
+        """Keep what columns sum up to of x (samples, rows) for many passes, or of (passes, samples, rows), one each.
+
+        Refuses inputs as `mvm` does.
+        """
+        entering = np.asarray(x).reshape(-1, *np.shape(x)[-2:])
+        samples = self._samples(entering)
+        codes = dacs.codes_of_members(self.die.spec.dac, samples, self.input_step)
+        return Held(self._programmed, codes.reshape(*entering.shape[:2], -1), self.scale * self.input_step)
+
+    def changed_in(self, held: Held, rows: Array, columns: Array, rng: np.random.Generator) -> Array:
+        """Read what is held of these cells in passes that find one weight each as it is here: Held.read_changed."""
+        return held.read_changed(self._programmed, rows, columns, rng)
 
     def mvm_t(self, e: Array, rng: Generators, *, now_s: float = 0.0) -> Array:
         """Read the array the other way: e (..., cols) -> (..., rows) float64, in units of weight x error.

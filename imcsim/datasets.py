@@ -82,6 +82,13 @@ def load(name: str) -> DataSet:
     return _read_only(DataSet(name, x_train, labels[train], x_test, labels[test], classes=int(labels.max()) + 1))
 
 
+def parity(bits: int) -> DataSet:
+    """All patterns of so many bits, for training and for test; 1 where an odd number is set: of two bits, XOR."""
+    x = (np.arange(2**bits)[:, np.newaxis] >> np.arange(bits) & 1).astype(np.float64)
+    labels = x.sum(axis=1).astype(np.int64) % 2
+    return _read_only(DataSet(f"parity of {bits} bits", x, labels, x, labels, classes=2))
+
+
 def _read_only(data: DataSet) -> DataSet:
     for array in data.arrays:
         array.setflags(write=False)  # the next caller gets the same object

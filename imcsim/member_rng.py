@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -20,35 +22,44 @@ Array = np.ndarray[Any, Any]
 
 
 class MemberKeys:
-    """A 64-bit key a member, (members,)."""
+    """A 64-bit key a member, (members,); derived when it is needed, as what draws nothing needs none."""
 
-    def __init__(self, keys: Array) -> None:
-        self.keys = np.asarray(keys, np.uint64)
+    def __init__(self, derive: Callable[[], Array]) -> None:
+        self._derive = derive
+
+    @cached_property
+    def keys(self) -> Array:
+        return np.asarray(self._derive(), np.uint64)
 
     def child(self, *path: str | int) -> MemberGenerator:
         """The stream `path` under each key."""
         address = "/".join(f"{'s' if isinstance(part, str) else 'i'}{len(str(part))}:{part}" for part in path)
         low, high = np.frombuffer(hashlib.sha256(address.encode()).digest()[:8], "<u4")
-        return MemberGenerator(derived_keys(self.keys, low, high))
+        return MemberGenerator(MemberKeys(lambda: derived_keys(self.keys, low, high)))
 
 
 class MemberGenerator:
     """A stream a member: what is drawn is (members, *shape), of a member the bits it has in any company."""
 
-    def __init__(self, keys: Array) -> None:
-        self._keys, self._drawn = np.asarray(keys, np.uint64), 0
+    def __init__(self, keys: MemberKeys) -> None:
+        self._keys, self._drawn = keys, 0
 
     def __len__(self) -> int:
-        return len(self._keys)
+        return len(self._keys.keys)
 
     def draw_keys(self) -> MemberKeys:
         """A key a member."""
-        words = self._words(2).astype(np.uint64)
-        return MemberKeys(words[:, 0] | words[:, 1] << np.uint64(32))
+        draw = self._next()
+
+        def derive() -> Array:
+            words = member_words(self._keys.keys, draw, 2).astype(np.uint64)
+            return np.asarray(words[:, 0] | words[:, 1] << np.uint64(32))
+
+        return MemberKeys(derive)
 
     def standard_normal(self, shape: tuple[int, ...]) -> Array:
         """Standard normals, to the precision of float32."""
-        return self._shaped(member_normals(self._keys, self._next(), math.prod(shape)), shape).astype(np.float64)
+        return self._shaped(member_normals(self._keys.keys, self._next(), math.prod(shape)), shape).astype(np.float64)
 
     def random(self, shape: tuple[int, ...]) -> Array:
         """Uniform in [0, 1), in steps of 2^-32."""
@@ -63,14 +74,14 @@ class MemberGenerator:
         return np.asarray(low + np.floor((high - low) * self.random(shape)).astype(np.int64))
 
     def _words(self, many: int) -> Array:
-        return np.asarray(member_words(self._keys, self._next(), many))
+        return np.asarray(member_words(self._keys.keys, self._next(), many))
 
     def _next(self) -> int:
         self._drawn += 1
         return self._drawn
 
     def _shaped(self, values: Array, shape: tuple[int, ...]) -> Array:
-        return values.reshape(len(self._keys), *shape)
+        return values.reshape(len(self), *shape)
 
 
 def member_generator(seed: int, members: int, *path: str | int) -> MemberGenerator:
@@ -80,4 +91,4 @@ def member_generator(seed: int, members: int, *path: str | int) -> MemberGenerat
     """
     of_seed = np.frombuffer(hashlib.sha256(f"{seed}".encode()).digest()[:8], np.uint64)[0]
     numbers = np.arange(members, dtype=np.uint64)
-    return MemberKeys(numbers ^ of_seed).child(*path)
+    return MemberKeys(lambda: numbers ^ of_seed).child(*path)

@@ -61,6 +61,31 @@ class ProductReads:
         return other
 
     @property
+    def rounds(self) -> bool:
+        """Whether sums become codes by a scale, a shift and rounding."""
+        return self._rounds
+
+    @property
+    def number(self) -> Any:
+        """The type in which cells are summed."""
+        return self._cells.states.dtype
+
+    @property
+    def states(self) -> Array:
+        """What each cell adds, in MAC units: (members x reads, rows, pair, columns)."""
+        return self._unlaid(self._cells.states)
+
+    @property
+    def variances(self) -> Array:
+        """As `states`, where cells are noisy."""
+        return self._unlaid(self._cells.variances)
+
+    def _unlaid(self, values: Array) -> Array:
+        apart = values.reshape(len(values), self._pair, -1, *values.shape[2:])  # reads, pair, chunks, rows, width
+        whole = np.moveaxis(apart, 3, 1).reshape(len(values), values.shape[2], self._pair, -1)
+        return whole[..., : self._columns]
+
+    @property
     def direct(self) -> bool:
         """Whether inputs enter whole and unchanged, and sums become codes by a scale, a shift and rounding."""
         return self._rounds and self._coded and self._levels.size == 0

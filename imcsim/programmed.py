@@ -29,8 +29,8 @@ Array = np.ndarray[Any, Any]
 
 
 # what stays from write to write
-_OF_NO_CODE = {"converters", "told_by_codes"}
-_OF_NO_CODE |= {"_circuit", "_exactly", "_in_products", "_pair", "_products", "_tables", "_whole", "_worths"}
+_OF_NO_CODE = {"circuit", "converters", "told_by_codes"}
+_OF_NO_CODE |= {"_exactly", "_in_products", "_pair", "_products", "_tables", "_whole", "_worths"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +77,7 @@ class Programmed:
         if self.direct is not None:
             return self._in_one_pass(self.direct, inputs, np.ones(1), unit, keys)[0]
         sums = self.arrays.read(self.silicon.plan.tiling.read_inputs(inputs), keys)
-        return self._recombine(sums, inputs, unit[:, None])
+        return self.recombined(sums, self.entered(inputs), unit)
 
     def rewritten(self, codes: Array) -> Programmed:
         """The same silicon and converters, and other codes that tell all that cells conduct."""
@@ -109,7 +109,7 @@ class Programmed:
         silicon, plan, spec = self.silicon, self.silicon.plan, self.silicon.spec
         if self._in_products:
             return self._products.holding(self._laid)
-        circuit = self._circuit
+        circuit = self.circuit
         digits = self.digits
         if solves(spec):
             return SolvedReads(plan, digits, self._noises(digits), circuit, self._pair)
@@ -163,10 +163,10 @@ class Programmed:
         """The reads of cells that are told_by_codes, whatever they hold."""
         plan = self.silicon.plan
         reads, rows = plan.tiling.tiles * plan.tiling.groups, plan.tiling.parallel
-        return ProductReads(plan.spec.dac, self._circuit, reads, rows, self._pair, len(plan.slice_of))
+        return ProductReads(plan.spec.dac, self.circuit, reads, rows, self._pair, len(plan.slice_of))
 
     @cached_property
-    def _circuit(self) -> Circuit:
+    def circuit(self) -> Circuit:
         return Circuit(self._columns(), self.converters, self._row_errors())
 
     @property
@@ -263,10 +263,14 @@ class Programmed:
         rows = self.silicon.dac
         return rows and dataclasses.replace(rows, levels=self.silicon.plan.tiling.read_rows(rows.levels, 1))
 
-    def _recombine(self, sums: Array, inputs: Array, unit: Array) -> Array:
-        """Shift and add: sums of ADC codes (members, samples, columns) -> products (members, samples, cols)."""
+    def recombined(self, sums: Array, entered: Array | None, unit: Array) -> Array:
+        """Shift and add: sums of ADC codes (members, samples, columns) -> products (members, samples, cols).
+
+        `entered` is that of the inputs.
+        """
         plan = self.silicon.plan
         layout, tiling = plan.layout, plan.tiling
+        unit = unit[:, None]
         by_column = sums.reshape(*sums.shape[:2], plan.converted, layout.slices, tiling.columns)
         lsb, lo = (np.array([getattr(ranges, name) for ranges in self.ranges]) for name in ("lsb", "lo"))
         shape = *sums.shape[:2], tiling.columns
@@ -280,10 +284,16 @@ class Programmed:
             product += (unit * completion * self.codes.sum(axis=1))[:, None]
         if tiling.unit_of is not None:
             return np.asarray(product - np.take(columns, tiling.unit_of, axis=2))
-        if self._offset:
-            entered = inputs.sum(axis=2, dtype=np.float64) - completion * inputs.shape[2]
+        if entered is not None:
             product += (unit * self._offset * entered)[..., None]
         return np.asarray(product)
+
+    def entered(self, inputs: Array) -> Array | None:
+        """The sums of input codes (..., samples, rows), where every cell adds something that is known and taken off."""
+        if self.silicon.plan.tiling.unit_of is not None or not self._offset:
+            return None
+        completion = dacs.completion(self.silicon.spec.dac)
+        return np.asarray(inputs.sum(axis=-1, dtype=np.float64) - completion * inputs.shape[-1])
 
     @property
     def _offset(self) -> float:

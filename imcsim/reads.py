@@ -46,7 +46,7 @@ class Arrays(Protocol):
 def prepare(dac: DAC, cells: Cells, circuit: Circuit) -> Arrays:
     """Arrays for reads through `dac`."""
     if reads_tables(dac):
-        return _TableReads(cycles(dac), accumulates(dac), cells, circuit)
+        return TableReads(cycles(dac), accumulates(dac), cells, circuit)
     # float32, unless more than its 24 bits would be exact, or inputs are not quantised
     exact = not narrow(dac, cells.bound) and np.array_equal(cells.states, np.rint(cells.states))
     dtype = np.float64 if exact or isinstance(dac, IdealDAC) else np.float32
@@ -61,7 +61,9 @@ class _Fixed(NamedTuple):
     grid: float
 
 
-class _TableReads:
+class TableReads:
+    """Reads by tables of the subset sums of integers."""
+
     def __init__(self, driven: Cycles, accumulate: bool, cells: Cells, circuit: Circuit) -> None:
         _, self._reads, self._rows, self._pair, self._columns = cells.states.shape
         self._cycles, self._accumulate = driven, accumulate
@@ -71,6 +73,30 @@ class _TableReads:
         self._column, self._adc = padded(circuit.column, circuit.adc, self._pair, columns - self._columns)
         count = self._reads * np.abs(driven.weights).sum()
         self._rounds = rounds(self._column, self._adc, self._accumulate, self._pair, count)
+
+    @property
+    def rounds(self) -> bool:
+        """Whether sums become codes by a scale, a shift and rounding."""
+        return self._rounds
+
+    @property
+    def number(self) -> Any:
+        """The type in which sums become values."""
+        return np.float32
+
+    @property
+    def states(self) -> Array:
+        """What each cell adds, in MAC units on the grid: (members x reads, rows, pair, columns)."""
+        return self._unlaid(*self._states)
+
+    @property
+    def variances(self) -> Array:
+        """As `states`, where cells are noisy."""
+        return self._unlaid(*self._variances)
+
+    def _unlaid(self, integers: Array, grid: float) -> Array:
+        apart = integers[:, : self._rows].reshape(len(integers), self._rows, self._pair, -1)
+        return np.asarray(grid * apart[..., : self._columns])
 
     def read(self, codes: Array, keys: Array) -> Array:
         slabs = self._states.states.shape[1]

@@ -34,14 +34,15 @@ class TrainingSpec(DescentSpec):
     """How a study trains: where, by which rule, down which loss, and how it descends.
 
     In float ("digital") by "backprop", or "hardware_aware", which injects what an InjectionSpec tells; on every die of
-    the chip by any rule of rules.library. `rule_options` are those of the rule, its defaults where they are not given.
+    the chip by any rule of rules.library; by those on the "ideal" network as well, whose weights are programmed after
+    it, as float weights are. `rule_options` are those of the rule, its defaults where they are not given.
     On a chip, `calibrate_every_epochs` is 1 where it is not given.
     """
 
-    where: Literal["digital", "chip"] = "digital"
+    where: Literal["digital", "ideal", "chip"] = "digital"
     rule: str = "backprop"
     rule_options: Spec | None = None
-    loss: Literal["cross_entropy", "mse"] = "cross_entropy"
+    loss: Literal["cross_entropy", "mse", "sigmoid_mse"] = "cross_entropy"
 
     def __post_init__(self) -> None:
         if self.rule_options is None and isinstance(self.rule, str):
@@ -72,12 +73,13 @@ class TrainingSpec(DescentSpec):
 
     def problems(self) -> Iterable[Problem]:
         yield from super().problems()
-        known = RULES if self.where == "chip" else IN_FLOAT
+        known = IN_FLOAT if self.where == "digital" else RULES
         if self.rule not in {*RULES, *IN_FLOAT}:
             yield _unknown_rule(self.rule)
         elif self.rule not in known:
             backprops = "hardware_in_the_loop, on_chip_backprop and other rules of `imcsim rules`"
-            remedy = f'with where = "chip" there are {backprops}' if self.where == "chip" else 'set where = "chip"'
+            there = f'with where = "{self.where}" there are {backprops}'
+            remedy = 'set where = "chip", or "ideal"' if self.where == "digital" else there
             yield Problem(("rule",), f'is no rule with where = "{self.where}"', f'"{self.rule}"', remedy)
         elif self.rule_options is not None and not isinstance(self.rule_options, known_options(self.rule)):
             allowed = f'must be {known_options(self.rule).__name__} with rule = "{self.rule}"'

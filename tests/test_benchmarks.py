@@ -11,7 +11,7 @@ import numba
 import numpy as np
 import pytest
 
-from benchmarks import learning
+from benchmarks import learning, probes
 from benchmarks.mvm import CASES, case_spec
 from benchmarks.pulsed import milliseconds
 from imcsim.manufacturing import manufacture
@@ -44,6 +44,26 @@ def test_the_chip_that_learns_reads_as_c2_does_in_both_directions():
     assert (chip.spec.array, chip.spec.cell, chip.spec.adc) == (reads.array, reads.cell, reads.adc)
     assert (chip.spec.dac.bits, chip.spec.transpose.dac.bits, chip.spec.transpose.adc.bits) == (8, 8, 8)
     assert all(layer._cells.direct is not None for layer in chip.chip.layers)
+
+
+@pytest.mark.parametrize("name", probes.CASES)
+def test_chips_whose_perturbations_are_read_draw_noise_where_the_table_says(name):
+    chip, noisy = probes.chip(name), name.startswith("T2n")
+    assert all(layer.holds and layer.draws == noisy for layer in chip.chip.layers)
+    assert (chip.spec.cell.read_noise_rel > 0, chip.spec.adc.noise_lsb > 0) == (noisy, noisy)
+    assert (chip.spec.dac.kind == "bit_serial") == ("serial" in name)
+
+
+@pytest.mark.parametrize(("name", "many"), [("T2", 25_450), ("T2-nodes", 42)])
+def test_what_is_timed_are_the_same_perturbations_at_once_and_by_themselves(name, many):
+    losses = probes.in_one_call(name)().losses
+    issue, times = probes.one_after_the_other(name)
+    each = issue().losses
+    assert losses.shape == (many, probes.BATCH)
+    assert times * len(each) == pytest.approx(many)
+    stride = 1 if times == 1 else many // probes.SAMPLED
+    np.testing.assert_allclose(losses[::stride], each, rtol=1e-9)
+    assert np.abs(np.diff(each.mean(axis=1))).max() > 1e-6  # which differ
 
 
 def test_the_plain_step_is_one_of_gradient_descent():

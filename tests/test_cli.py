@@ -976,7 +976,7 @@ def test_the_version_names_that_of_the_numbers_too(imcsim):
 def test_help_tells_the_exit_codes_and_every_command(imcsim):
     code, out, _ = imcsim("--help")
     assert code == DONE
-    assert all(word in out for word in ("run", "check", "show", "plot", "devices", "doctor"))
+    assert all(word in out for word in ("run", "check", "show", "plot", "devices", "cost", "doctor"))
     assert "2 wrong usage or configuration, 3 bad data, 130 interrupted" in " ".join(out.split())
 
 

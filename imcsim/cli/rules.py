@@ -89,10 +89,14 @@ def _wrapped(words: str, head: str) -> str:
 
 def _options(cls: type[Spec], prefix: str = "", *, absent: bool = False) -> Iterator[tuple[str, Any, str]]:
     """The fields of a spec class and of those inside it: dotted path, default, what is allowed in words."""
-    from imcsim.specs.fields import fields_of
+    from imcsim.specs.fields import fields_of, kind_of
 
     for field in fields_of(cls):
+        if len(field.specs) > 1:
+            kind = None if absent or field.default is None else kind_of(type(field.default))
+            kinds = ", ".join(f'"{kind_of(inner)}"' for inner in field.specs)
+            yield f"{prefix}{field.name}.kind", kind, f"must be one of {kinds}"
         for inner in field.specs:
-            yield from _options(inner, f"{prefix}{field.name}.", absent=field.default is None)
+            yield from _options(inner, f"{prefix}{field.name}.", absent=absent or not isinstance(field.default, inner))
         if not field.specs:
             yield f"{prefix}{field.name}", None if absent else field.default, field.describe()

@@ -38,7 +38,7 @@ def learning_quantities(epochs: int) -> tuple[Quantity, ...]:
 
 
 def outcomes(learned: Learned, *, on_chip: bool) -> dict[str, Any]:
-    """What a run of learning adds to the values of its points; counts are those of a chip, where it was on one."""
+    """What a run of learning adds to the values of its points; counts are those of a chip, or of the ideal one."""
     found: dict[str, Any] = {LOSS: np.array(learned.history.loss), ACCURACY: np.array(learned.history.accuracy)}
     if on_chip:
         for name in _COUNTS:

@@ -16,14 +16,16 @@ from imcsim.training import TrainingSpec
 
 def learning_problems(training: TrainingSpec, chip: ChipSpec, classes: int) -> Iterator[Problem]:
     """What is wrong with such a training on such a chip, on data of so many classes."""
-    if training.where != "chip":
-        if chip.compound is not None:
-            allowed = 'is written while it learns: there is no learning on the chip with training.where = "digital"'
-            yield Problem(("chip", "compound"), allowed, remedy='leave it out, or set training.where = "chip"')
+    if training.where != "chip" and chip.compound is not None:
+        allowed = f'is written while it learns: there is none on the chip with training.where = "{training.where}"'
+        yield Problem(("chip", "compound"), allowed, remedy='leave it out, or set training.where = "chip"')
+    if training.where == "digital":
         return
     entry, options, lacks = RULES[training.rule], training.rule_options, lacking(chip)
     for problem in entry.unfit(options, classes):
         yield problem.within("training", "rule_options")
+    if training.where == "ideal":
+        return
     asked = [(name, "rule") for name in entry.requires(options)]
     asked += [("written", "weight_decay")] if training.weight_decay else []
     asked += [("write_resolution", "rounding")] if training.rounding is not None else []

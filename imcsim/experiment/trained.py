@@ -12,11 +12,13 @@ from imcsim.datasets import DataSet
 from imcsim.experiment.curves import outcomes
 from imcsim.experiment.design import Design, built
 from imcsim.learning import learn
+from imcsim.network.ideal import IdealNetwork
 from imcsim.network.mlp import MLP, NetworkSpec, initial_mlp, logits
 from imcsim.network.noisy import InjectionSpec, NoisyNetwork
 from imcsim.network.on_chip import ChipNetwork, calibrate, program
 from imcsim.rng import child
 from imcsim.rules.hardware_aware import hardware_aware
+from imcsim.rules.library import learning_rule
 from imcsim.specs.codec import to_table
 from imcsim.study.work import Key
 from imcsim.training import DivergenceError, StopSpec, TrainingSpec, accuracy, train
@@ -79,6 +81,13 @@ def _trained(key: Key, data: DataSet, *streams: str) -> Mapping[str, Any]:
         mlp: MLP = learned.network.mlp
         of_test = accuracy(logits(mlp, data.x_test), data.y_test)
         return {**parameters(mlp), "accuracy": of_test, "outcomes": outcomes(learned, on_chip=False)}
+    if recipe.where == "ideal":
+        rule = learning_rule(recipe.rule, recipe.rule_options or {})
+        own = child(key["seed"], *streams, "learning", key["training"])
+        # batches, and what the rule draws at first, are those of learning on a chip
+        learned = learn(IdealNetwork(start, recipe.loss), rule, data, recipe, own, stop, order)
+        told = outcomes(learned, on_chip=True)
+        return {**parameters(learned.network.mlp), "accuracy": learned.accuracy_test, "outcomes": told}
     try:
         trained = train(start, data, recipe, order, stop)
     except DivergenceError as told:

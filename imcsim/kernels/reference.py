@@ -15,6 +15,7 @@ from imcsim.kernels.column import (
     Converters,
 )
 from imcsim.kernels.decide import COUNT, DECISION_NOISE, DITHER, NEAREST, PIPELINE, STOCHASTIC, SUCCESSIVE, Decision
+from imcsim.kernels.held import Changes
 from imcsim.kernels.inputs import AS_IS, BINARY, NEGATIVE, POSITIVE, SIGNED, Cycles
 from imcsim.kernels.nodal import Line, line_resistances
 
@@ -265,6 +266,27 @@ def read(
     """The twin of both reads: the weighted sum of `conversions` over tiles and cycles, (members, samples, columns)."""
     codes = conversions(x, states, variances, column, adc, weights, accumulate, keys)
     return np.asarray(np.einsum("k,mstkc->msc", np.ones(1) if accumulate else weights, codes))
+
+
+def changed_sums(sums: Array, x: Array, change: Changes, states: Array) -> Array:
+    """The sums that held.convert_held converts in each pass: (passes, samples, reads, cycles, pair, columns).
+
+    Of sums (sets, samples, ...), `x` what drives the rows, or its square, and `states` what is added to the cells.
+    """
+    found = []
+    for number, (read, row) in enumerate(zip(change.read, change.row, strict=True)):
+        each = sums[number % len(sums)].copy()
+        if read >= 0:
+            each[:, read] += x[number % len(x), :, read, :, row, None, None] * states[number]
+        found.append(each)
+    return np.stack(found)
+
+
+def draw_codes(u: Array, sigma: Array, weights: Array, max_code: int, key: int, passes: int) -> Array:
+    """The twin of held.draw_codes."""
+    noise = np.array([[normals(u[0].size, key, p, s, CELL_NOISE) for s in range(len(u))] for p in range(passes)])
+    codes = np.clip(np.rint(u + sigma * noise.reshape(passes, *u.shape)), 0, max_code)
+    return np.asarray(np.einsum("k,pskc->psc", weights, codes))
 
 
 def shift_and_add(sums: Array, worth: Array, lsb: Array, constant: Array) -> Array:

@@ -42,7 +42,7 @@ def convert_sums(sums, variances, column, noisy, linear, adc, weights, accumulat
     out = np.zeros((members, samples, columns))
     for item in nb.prange(members * samples):
         member, sample = item // samples, item % samples
-        _convert_sample(
+        convert_sample(
             sums[member, sample].copy(), variances[member, sample], column, noisy, linear, adc, weights, accumulate,
             keys[member], member, first + sample, out[member, sample],
         )  # fmt: skip
@@ -50,11 +50,16 @@ def convert_sums(sums, variances, column, noisy, linear, adc, weights, accumulat
 
 
 @inline
-def _convert_sample(sums, variances, column, noisy, linear, adc, weights, accumulate, key, member, sample, out):
+def convert_sample(sums, variances, column, noisy, linear, adc, weights, accumulate, key, member, sample, out):
+    """Add to out (columns,) the codes of one sample's sums (tiles, cycles, pair, columns), float32 or float64.
+
+    The sums are overwritten.
+    """
     tiles, cycles, pair, columns = sums.shape
     here = slice(0, columns)
     merged = linear and (noisy or adc.noise_lsb > 0) and not accumulate and pair == 1
-    deviation, gathered, noise = np.empty(columns), np.empty(columns), np.empty(columns, np.float32)
+    deviation, gathered = np.empty(columns, sums.dtype), np.empty(columns, sums.dtype)
+    noise = np.empty(columns, np.float32)
     for tile in range(tiles):
         at = member * tiles + tile
         gathered[:] = 0

@@ -10,13 +10,14 @@ import numpy as np
 
 from imcsim.converters.loss import read_loss
 from imcsim.errors import CapabilityError
-from imcsim.network.activations import ACTIVATIONS
+from imcsim.network.bulk import losses_one_by_one, serves
 from imcsim.network.capabilities import converts_the_mean
-from imcsim.network.losses import LOSSES
+from imcsim.network.losses import BEHIND_NEURONS, LOSSES
 from imcsim.network.mlp import MLP
+from imcsim.network.neurons import Neurons, outputs
 from imcsim.network.passes import layer_by_layer
 from imcsim.network.probing import in_turn, one_by_one, together
-from imcsim.network.protocols import Counts, NodeProbes, Probed, Probes, Reads, Updates
+from imcsim.network.protocols import Counts, NodeProbes, NodesInTurn, Probed, Probes, Reads, Updates, WeightsInTurn
 from imcsim.rng import Generators
 from imcsim.specs.loss_adc import LossADC
 from imcsim.updates import dense
@@ -48,6 +49,9 @@ class IdealNetwork:
 
     `decorrelation` are matrices (inputs, inputs), or (members, inputs, inputs), held and multiplied in digital: see
     `Decorrelating`.
+
+    `neurons`, one a layer, are circuits in place of digital neurons, of which rules know nothing: those of the hidden
+    layers, and of the last where the loss has neurons ahead of it (BEHIND_NEURONS).
     """
 
     mlp: MLP
@@ -55,6 +59,7 @@ class IdealNetwork:
     rewritten: int = 0
     loss_adc: LossADC | None = None
     decorrelation: tuple[Array, ...] | None = None
+    neurons: tuple[Neurons | None, ...] | None = None
 
     @property
     def shapes(self) -> tuple[tuple[int, int], ...]:
@@ -79,6 +84,11 @@ class IdealNetwork:
             raise CapabilityError([problem])
         return True
 
+    @property
+    def loss_lsb(self) -> float | None:
+        """From a code of the loss ADC to the next; None: losses are read exactly."""
+        return None if self.loss_adc is None else self.loss_adc.lsb
+
     def forward(
         self, x: Array, rng: Generators, *, nodes: tuple[Array | None, ...] | None = None, now_s: float = 0.0
     ) -> Reads:
@@ -98,11 +108,14 @@ class IdealNetwork:
         return np.asarray(x @ self.mlp.weights[layer] + self.mlp.biases[layer][..., np.newaxis, :])
 
     def _outputs(self, layer: int, z: Array) -> Array:
-        del layer
-        return np.asarray(ACTIVATIONS[self.activation].function(z))
+        return outputs(self.activation, None if self.neurons is None else self.neurons[layer], z)
 
     def loss(self, reads: Reads, target: Array, rng: Generators) -> Array:
-        exact = np.asarray(LOSSES[self.loss_name].value(reads.z[-1], target))
+        z, loss = reads.z[-1], LOSSES[self.loss_name]
+        if self.neurons is not None and self.loss_name in BEHIND_NEURONS:
+            activation, loss = BEHIND_NEURONS[self.loss_name]
+            z = outputs(activation, self.neurons[-1], z)
+        exact = np.asarray(loss.value(z, target))
         return exact if self.loss_adc is None else read_loss(self.loss_adc, exact, rng)
 
     def loss_gradient(self, reads: Reads, target: Array) -> Array:
@@ -129,11 +142,31 @@ class IdealNetwork:
         return dataclasses.replace(self, decorrelation=after)
 
     def probe(self, x: Array, target: Array, probes: Probes, rng: Generators, *, now_s: float = 0.0) -> Probed:
-        probes = one_by_one(self, probes)
+        if isinstance(probes, NodesInTurn | WeightsInTurn):
+            if serves(self):
+                return self._one_by_one(x, target, probes, rng)
+            probes = one_by_one(self, probes)
         draws = self.loss_adc is not None and self.loss_adc.noise_lsb > 0
         if isinstance(probes, NodeProbes) and not draws:
             return together(self, x, target, probes, rng)
         return in_turn(self, x, target, probes, rng, now_s, self._written_back)
+
+    def _one_by_one(self, x: Array, target: Array, probes: NodesInTurn | WeightsInTurn, rng: Generators) -> Probed:
+        exact = losses_one_by_one(self, self.forward(x, rng), target, probes)
+        if self.loss_adc is None:
+            losses = exact
+        else:  # a member's generator draws for all its passes
+            losses = np.moveaxis(read_loss(self.loss_adc, np.moveaxis(exact, 0, -2), rng), -2, 0)
+        counts, after = self.cost(len(losses) * x.shape[-2]), self
+        if isinstance(probes, WeightsInTurn):  # written there and back, where the step is not lost to rounding
+            steps = (
+                np.broadcast_to(step, (i + 1, o))[:-1] for step, (i, o) in zip(probes.steps, self.shapes, strict=True)
+            )
+            moved = (w + step != w for w, step in zip(self.mlp.weights, steps, strict=True))
+            words = 2 * sum(int(np.count_nonzero(one, axis=(-2, -1)).max()) for one in moved)
+            counts = counts.plus(Counts(cell_writes=words, word_writes=words))
+            after = dataclasses.replace(self, rewritten=self.rewritten + words)
+        return Probed(losses, after, counts)
 
     def _written_back(self, probed: IdealNetwork, probe: Updates, rng: Generators, now_s: float) -> IdealNetwork:
         """The network after its own weights were written over those of a probe: to the bit, as subtracting is not."""

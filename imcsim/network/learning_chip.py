@@ -17,11 +17,11 @@ from imcsim.errors import CapabilityError, Problem, SpecError
 from imcsim.manufacturing import manufacture
 from imcsim.network.activations import ACTIVATIONS
 from imcsim.network.capabilities import lacking
+from imcsim.network.chip_probes import probe_chip
 from imcsim.network.losses import LOSSES
 from imcsim.network.mlp import MLP
 from imcsim.network.on_chip import ChipNetwork, calibrate, manufactured_network
 from imcsim.network.passes import layer_by_layer
-from imcsim.network.probing import in_turn
 from imcsim.network.protocols import Counts, Probed, Probes, Reads, Updates
 from imcsim.network.read_cost import read_cost
 from imcsim.network.write_path import kept_at_first, resolution, through, written_back
@@ -79,6 +79,18 @@ class LearningChip:
         return tuple(codes * layer.scale[0] for layer in self.chip.layers)
 
     @property
+    def weight_lsb(self) -> tuple[float, ...]:
+        """From a weight code to the next, a layer each. Raises CapabilityError for pulsed devices, which have none."""
+        self._refuse("write_resolution")
+        codes = 2.0 if self.spec.array.weight_bits == 1 else 1.0  # -1 and 1
+        return tuple(codes * float(layer.scale[0]) for layer in self.chip.layers)
+
+    @property
+    def loss_lsb(self) -> float | None:
+        """From a code of the loss ADC to the next; None: losses are read exactly."""
+        return None if self.spec.loss_adc is None else self.spec.loss_adc.lsb
+
+    @property
     def each_loss(self) -> bool:
         """True. Raises CapabilityError where the loss ADC converts the mean of the batch."""
         self._refuse("each_loss")
@@ -104,6 +116,12 @@ class LearningChip:
             for index, (matrix, change) in enumerate(zip(chip.decorrelation, changes, strict=True))
         )
         return dataclasses.replace(self, chip=dataclasses.replace(chip, decorrelation=matrices))
+
+    @property
+    def noisy_reads(self) -> bool:
+        """True. Raises CapabilityError where two reads of the same samples show the same."""
+        self._refuse("noisy_reads")
+        return True
 
     def forward(
         self, x: Array, rng: np.random.Generator, *, nodes: tuple[Array | None, ...] | None = None, now_s: float = 0.0
@@ -160,7 +178,7 @@ class LearningChip:
         return dataclasses.replace(self, chip=chip, kept=tuple(kept))
 
     def probe(self, x: Array, target: Array, probes: Probes, rng: np.random.Generator, *, now_s: float = 0.0) -> Probed:
-        return in_turn(self, x, target, probes, rng, now_s, self._written_back)
+        return probe_chip(self, x, target, probes, rng, now_s, self._written_back)
 
     def _written_back(
         self, probed: LearningChip, probe: Updates, rng: np.random.Generator, now_s: float

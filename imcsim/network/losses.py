@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import reduce
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from imcsim.network.activations import ACTIVATIONS
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -52,17 +55,37 @@ def _squared_error_gradient(z: Floats, target: Ints | Floats) -> Floats:
 
 def _shifted(z: Floats) -> Floats:
     """The outputs less the largest of their row: softmax stays the same, and exp cannot overflow."""
-    shifted: Floats = z - z.max(axis=-1, keepdims=True)
+    largest = reduce(np.maximum, np.moveaxis(z, -1, 0))  # of a short axis many times as fast as max
+    shifted: Floats = z - largest[..., np.newaxis]
     return shifted
 
 
 def _one_hot(labels: Any, classes: int) -> Floats:
-    """Labels (...) -> (..., classes), 1 at the label and 0 elsewhere."""
-    places: Floats = np.eye(classes)[labels]
+    """Labels (...) -> (..., classes), 1 at the label and 0 elsewhere; of a single output, the label 0 or 1 itself."""
+    places: Floats = np.eye(classes)[labels] if classes > 1 else np.asarray(labels, np.float64)[..., np.newaxis]
     return places
+
+
+def _sigmoid_squared_error(z: Floats, target: Ints | Floats) -> Floats:
+    """The squared error of what logistic neurons make of the outputs."""
+    return _squared_error(ACTIVATIONS["sigmoid"].function(z), target)
+
+
+def _sigmoid_squared_error_gradient(z: Floats, target: Ints | Floats) -> Floats:
+    """(a - one_hot(label)) a (1 - a), a what the neurons put out."""
+    a = ACTIVATIONS["sigmoid"].function(z)
+    return _squared_error_gradient(a, target) * ACTIVATIONS["sigmoid"].derivative(a)
 
 
 cross_entropy = Loss(_cross_entropy, _cross_entropy_gradient)
 mean_squared_error = Loss(_squared_error, _squared_error_gradient)
+sigmoid_mean_squared_error = Loss(_sigmoid_squared_error, _sigmoid_squared_error_gradient)
 
-LOSSES: dict[str, Loss] = {"cross_entropy": cross_entropy, "mse": mean_squared_error}
+LOSSES: dict[str, Loss] = {
+    "cross_entropy": cross_entropy,
+    "mse": mean_squared_error,
+    "sigmoid_mse": sigmoid_mean_squared_error,
+}
+
+# Losses of what neurons make of the outputs: their activation, and the loss behind them.
+BEHIND_NEURONS: dict[str, tuple[str, Loss]] = {"sigmoid_mse": ("sigmoid", mean_squared_error)}

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from imcsim.network.activations import ACTIVATIONS
-from imcsim.rng import Keys, children, drawn
+from imcsim.rng import Generators, Keys, children, draw_keys, drawn
 from imcsim.specs.learning import AnalogNeurons
 
 Array = np.ndarray[Any, Any]
@@ -26,7 +27,7 @@ def manufactured(spec: AnalogNeurons, units: int, keys: Keys) -> Neurons:
     """The neurons of a layer of the die of a key, or of an ensemble, a key a member."""
 
     def normal(name: str) -> Array:
-        drawn_of = drawn(children(keys, "neurons", name), lambda rng: rng.standard_normal(units))
+        drawn_of = drawn(children(keys, "neurons", name), lambda rng: rng.standard_normal((units,)))
         return drawn_of if isinstance(keys, int) else drawn_of[:, None]
 
     return Neurons(
@@ -35,6 +36,12 @@ def manufactured(spec: AnalogNeurons, units: int, keys: Keys) -> Neurons:
         slope=1.0 + spec.slope_sigma_rel * normal("slope"),
         gain=1.0 + spec.gain_sigma_rel * normal("gain"),
     )
+
+
+def manufactured_layers(spec: AnalogNeurons, units: Sequence[int], rng: Generators) -> tuple[Neurons, ...]:
+    """The neurons of layers of so many units, as an ideal network takes them; of members with generators of theirs."""
+    keys = draw_keys(rng)
+    return tuple(manufactured(spec, many, draw_keys(children(keys, "layer", k))) for k, many in enumerate(units))
 
 
 def outputs(activation: str, neurons: Neurons | None, z: Array) -> Array:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from imcsim.errors import CapabilityError
 from imcsim.mapping import largest_code
 from imcsim.network.ideal import IdealNetwork
 from imcsim.network.passes import layer_by_layer
@@ -45,6 +46,14 @@ class NoisyNetwork(IdealNetwork):
     """
 
     injected: InjectionSpec
+
+    @property
+    def noisy_reads(self) -> bool:
+        """True. Raises CapabilityError where no noise is injected."""
+        told = self.injected
+        if told.weight_noise_rel == told.output_noise_rel == told.output_noise == 0.0:
+            raise CapabilityError.of("injected", "no noise is injected", remedy="give output_noise")
+        return True
 
     def forward(
         self, x: Array, rng: Generators, *, nodes: tuple[Array | None, ...] | None = None, now_s: float = 0.0

@@ -12,6 +12,7 @@ import numpy as np
 
 from imcsim.errors import Problem, SpecError
 from imcsim.network.protocols import (
+    Counts,
     LayerUpdate,
     NodeProbes,
     NodesInTurn,
@@ -57,9 +58,9 @@ def in_turn(
             read(perturbed, None)
             after = written_back(perturbed, probe, children(keys, "write back", place), now_s)
     else:
-        for place in range(_how_many(network, x, probes)):
+        for place in range(how_many(network, x, probes)):
             read(network, tuple(None if one is None else one[place] for one in probes.nodes))
-    return _probed(network, after, losses, x)
+    return probed(network, after, losses, x)
 
 
 def together(network: Any, x: Array, target: Array, probes: NodeProbes, rng: Generators) -> Probed:
@@ -67,14 +68,14 @@ def together(network: Any, x: Array, target: Array, probes: NodeProbes, rng: Gen
 
     The layers below the first that is perturbed run once.
     """
-    keys, many = draw_keys(rng), _how_many(network, x, probes)
+    keys, many = draw_keys(rng), how_many(network, x, probes)
     sums = sum(outputs for _, outputs in network.shapes) * x.size // x.shape[-1]
     at_once, losses = max(1, MOST_SUMS // sums), []
     for start in range(0, many, at_once):
         part = tuple(None if one is None else one[start : start + at_once] for one in probes.nodes)
         reads = network.forward(x, children(keys, "read", start), nodes=part)
         losses.extend(network.loss(reads, target, children(keys, "loss", start)))
-    return _probed(network, network, losses, x)
+    return probed(network, network, losses, x)
 
 
 def one_by_one(network: Any, probes: Probes) -> NodeProbes | WeightProbes:
@@ -92,12 +93,13 @@ def _single_nodes(network: Any, step: float) -> tuple[Array, ...]:
     return tuple(np.split(each, np.cumsum(units)[:-1], axis=-1))
 
 
-def _single_weights(network: Any, steps: tuple[float, ...]) -> Iterator[Updates]:
+def _single_weights(network: Any, steps: tuple[float | Array, ...]) -> Iterator[Updates]:
     for layer, step in enumerate(steps):
         inputs, outputs = network.shapes[layer]
+        each = np.broadcast_to(step, (inputs + 1, outputs))
         for place in range((inputs + 1) * outputs):
             change = np.zeros((inputs + 1, outputs))
-            change.flat[place] = step
+            change.flat[place] = each.flat[place]
             yield tuple(
                 LayerUpdate(Dense(change[:-1]), change[-1])
                 if other == layer
@@ -106,7 +108,7 @@ def _single_weights(network: Any, steps: tuple[float, ...]) -> Iterator[Updates]
             )
 
 
-def _how_many(network: Any, x: Array, probes: NodeProbes) -> int:
+def how_many(network: Any, x: Array, probes: NodeProbes) -> int:
     """K. SpecError where layers do not agree on it, or a perturbation does not fit the sums of its layer."""
     shapes = {layer: np.shape(one) for layer, one in enumerate(probes.nodes) if one is not None}
     problems = []
@@ -125,8 +127,9 @@ def _how_many(network: Any, x: Array, probes: NodeProbes) -> int:
     return int(next(iter(shapes.values()))[0])
 
 
-def _probed(network: Any, after: Any, losses: list[Array], x: Array) -> Probed:
+def probed(network: Any, after: Any, losses: list[Array], x: Array) -> Probed:
     if not losses:
         raise SpecError.of("probes", "must be one perturbation or more", given="none")
     passes = network.cost(len(losses) * x.shape[-2])
-    return Probed(np.stack(losses), after, passes.plus(after.counts().less(network.counts())))
+    writes = Counts() if after is network else after.counts().less(network.counts())
+    return Probed(np.stack(losses), after, passes.plus(writes))

@@ -79,12 +79,13 @@ class NodesInTurn(NamedTuple):
 
 
 class WeightsInTurn(NamedTuple):
-    """Every weight and bias by itself: `steps`, one a layer, is added to it; K is the number of both.
+    """Every weight and bias by itself: what `steps` has for it is added to it; K is the number of both.
 
-    First layer first; of a layer the weights (inputs, outputs), row by row, and then the biases.
+    A number a layer, or (inputs + 1, outputs): of every weight and, in the last row, of the biases. First layer first;
+    of a layer the weights (inputs, outputs), row by row, and then the biases.
     """
 
-    steps: tuple[float, ...]
+    steps: tuple[float | Array, ...]
 
 
 Probes = NodeProbes | WeightProbes | NodesInTurn | WeightsInTurn
@@ -187,6 +188,14 @@ class Decorrelating(Network, Protocol):
 
     def decorrelate(self, changes: tuple[Array, ...], rng: Generators, *, now_s: float = 0.0) -> Self:
         """The network with `changes` added to these matrices, as far as their write path lets them through."""
+
+
+class NoisyReads(Network, Protocol):
+    """A network two reads of which show the same samples differently."""
+
+    @property
+    def noisy_reads(self) -> bool:
+        """True."""
 
 
 class Auxiliary(Protocol):

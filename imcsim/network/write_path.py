@@ -61,7 +61,10 @@ def kept_at_first(path: WritePath, layer: Crossbar | CompoundArray, weights: Arr
     array = layer.die.spec.array
     unit, most = resolution(path, array), largest_code(array.weight_bits)
     codes = weights / layer.scale[:, None, None]
-    return np.asarray(np.clip(np.rint(codes / unit) * unit, -most, most) - layer.codes)
+    held = np.clip(np.rint(codes / unit) * unit, -most, most)
+    # a weight that an accumulator rounds to half way between two codes: by itself, no write must take it to the other
+    apart = quantise_weights(held, 1.0, array.weight_bits) - layer.codes
+    return np.asarray(held - layer.codes - unit * np.sign(apart))
 
 
 def resolution(path: WritePath, array: ArraySpec) -> float:

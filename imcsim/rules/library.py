@@ -14,29 +14,44 @@ from imcsim.rules import (
     direct_feedback,
     feedback_alignment,
     in_float,
+    multiplexed,
+    multiplexed_analog,
     node_perturbation,
+    noise_based,
+    sequential,
     sign_symmetry,
+    spsa,
+    summed,
     weight_perturbation,
+    zeroth_order,
 )
 from imcsim.rules.entry import RuleEntry
 from imcsim.rules.rule import LearningRule
 from imcsim.specs.codec import build
 from imcsim.specs.fields import Spec
 
-# Rules that send the error backward.
-FEEDBACK: dict[str, RuleEntry] = {
-    entry.name: entry
-    for family in (backprop, decorrelated_backprop, feedback_alignment, direct_feedback, sign_symmetry)
-    for entry in family.ENTRIES
-}
-
-# Rules that perturb, and see what the loss makes of it.
-PERTURBATION: dict[str, RuleEntry] = {
-    entry.name: entry
-    for family in (node_perturbation, decorrelated_perturbation, weight_perturbation)
-    for entry in family.ENTRIES
-}
-
+# Rules that send the error backward, and rules that perturb, and see what the loss makes of it.
+_BACKWARD = (
+    backprop,
+    decorrelated_backprop,
+    feedback_alignment,
+    direct_feedback,
+    sign_symmetry,
+)
+_PERTURBING = (
+    node_perturbation,
+    decorrelated_perturbation,
+    noise_based,
+    weight_perturbation,
+    sequential,
+    summed,
+    multiplexed,
+    multiplexed_analog,
+    spsa,
+    zeroth_order,
+)
+FEEDBACK: dict[str, RuleEntry] = {entry.name: entry for family in _BACKWARD for entry in family.ENTRIES}
+PERTURBATION: dict[str, RuleEntry] = {entry.name: entry for family in _PERTURBING for entry in family.ENTRIES}
 RULES: dict[str, RuleEntry] = FEEDBACK | PERTURBATION
 
 IN_FLOAT: dict[str, RuleEntry] = {entry.name: entry for entry in in_float.ENTRIES}

@@ -54,16 +54,16 @@ def node_perturbation(spec: NodeSpec = _PLAIN) -> LearningRule:
 
     def step(network: Any, state: None, batch: Batch, rng: Generators) -> tuple[Updates, None, Info]:
         keys = draw_keys(rng)
-        reads, loss = _pass(network, batch, None, keys, "clean")
+        reads, loss = noisy_pass(network, batch, None, keys, "clean")
         estimates = []
         for draw in range(spec.draws):
             eps = _noise(spec, network, batch, children(keys, "noise", draw))
-            _, noisy = _pass(network, batch, eps, keys, "noisy", draw)
+            _, noisy = noisy_pass(network, batch, eps, keys, "noisy", draw)
             slope = ((noisy - loss) / spec.sigma**2)[..., None]
             estimates.append(_outer(reads, [slope * one for one in eps]))
-        return _mean(estimates), state, info_of(network, known_noise_cost(spec, network.shapes, batch.x.shape[-2]))
+        return mean_of(estimates), state, info_of(network, known_noise_cost(spec, network.shapes, batch.x.shape[-2]))
 
-    return LearningRule(_init, step)
+    return LearningRule(needs_losses, step)
 
 
 def activity_node_perturbation(spec: MeasuredNodeSpec = _MEASURED) -> LearningRule:
@@ -78,12 +78,12 @@ def activity_node_perturbation(spec: MeasuredNodeSpec = _MEASURED) -> LearningRu
         for draw in range(spec.draws):
             if first is None or two:
                 eps = _noise(spec, network, batch, children(keys, "first noise", draw)) if two else None
-                first = _pass(network, batch, eps, keys, "first", draw)
+                first = noisy_pass(network, batch, eps, keys, "first", draw)
             eps = _noise(spec, network, batch, children(keys, "noise", draw))
-            estimates.append(_activity(first, _pass(network, batch, eps, keys, "noisy", draw), units))
-        return _mean(estimates), state, info_of(network, together_cost(spec, network.shapes, batch.x.shape[-2]))
+            estimates.append(by_activity(first, noisy_pass(network, batch, eps, keys, "noisy", draw), units))
+        return mean_of(estimates), state, info_of(network, together_cost(spec, network.shapes, batch.x.shape[-2]))
 
-    return LearningRule(_init, step)
+    return LearningRule(needs_losses, step)
 
 
 def iterative_node_perturbation(spec: MeasuredNodeSpec = _MEASURED) -> LearningRule:
@@ -97,23 +97,23 @@ def iterative_node_perturbation(spec: MeasuredNodeSpec = _MEASURED) -> LearningR
             for layer, (_, units) in enumerate(network.shapes):
                 if first is None or two:
                     alone = _alone(spec, network, batch, layer, children(keys, "first noise", draw)) if two else None
-                    first = _pass(network, batch, alone, keys, "first", draw, layer)
+                    first = noisy_pass(network, batch, alone, keys, "first", draw, layer)
                 noises = _alone(spec, network, batch, layer, children(keys, "noise", draw))
-                other = _pass(network, batch, noises, keys, "noisy", draw, layer)
-                updates.append(_activity(first, other, units, (layer,))[0])
+                other = noisy_pass(network, batch, noises, keys, "noisy", draw, layer)
+                updates.append(by_activity(first, other, units, (layer,))[0])
             estimates.append(tuple(updates))
-        return _mean(estimates), state, info_of(network, iterative_cost(spec, network.shapes, batch.x.shape[-2]))
+        return mean_of(estimates), state, info_of(network, iterative_cost(spec, network.shapes, batch.x.shape[-2]))
 
-    return LearningRule(_init, step)
+    return LearningRule(needs_losses, step)
 
 
-def _init(network: Any, rng: Generators) -> None:
+def needs_losses(network: Any, rng: Generators) -> None:
     """Raises CapabilityError where the loss ADC converts the mean of the batch."""
     del rng
     require(network, "each_loss", "the loss of each sample", "node perturbation")
 
 
-def _pass(network: Any, batch: Batch, nodes: Nodes | None, keys: Keys, *stream: str | int) -> tuple[Reads, Array]:
+def noisy_pass(network: Any, batch: Batch, nodes: Nodes | None, keys: Keys, *stream: str | int) -> tuple[Reads, Array]:
     reads = network.forward(batch.x, children(keys, "read", *stream), nodes=nodes)
     return reads, network.loss(reads, batch.y, children(keys, "loss", *stream))
 
@@ -139,7 +139,7 @@ def _alone(spec: NodeSpec, network: Any, batch: Batch, layer: int, rng: Generato
     return tuple(one if index == layer else None for index, one in enumerate(noises))
 
 
-def _activity(
+def by_activity(
     first: tuple[Reads, Array], other: tuple[Reads, Array], units: int, layers: Sequence[int] | None = None
 ) -> Updates:
     """Units dL / |dz|^2 dz, of all layers together or of some."""
@@ -161,7 +161,7 @@ def _outer(reads: Reads, deltas: Sequence[Array], layers: Sequence[int] | None =
     )
 
 
-def _mean(estimates: Sequence[Updates]) -> Updates:
+def mean_of(estimates: Sequence[Updates]) -> Updates:
     share = 1.0 / len(estimates)
     return tuple(
         LayerUpdate(

@@ -2,15 +2,16 @@
 
 With psi drawn for every weight of standard deviation sigma, and C the mean loss of the batch:
 
-    forward    g = (C(w + psi) - C(w)) psi / sigma^2
-    central    g = (C(w + psi) - C(w - psi)) psi / (2 sigma^2)
+    g = (C(w + psi) - C(w)) psi / sigma^2
 
 Werfel, Xie & Seung 2005 (Gaussian psi, forward); Spall 1992 calls the central form with psi = +-sigma SPSA (both
-unverified); references/learning_rules.md, sections 2 and 7. The chip writes each perturbation, and takes it back.
+unverified); references/learning_rules.md, sections 2 and 7. The chip writes each perturbation, and takes it back; where
+weights have codes, psi is what they make of it. A weight at the largest code is written no further.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -19,9 +20,11 @@ import numpy as np
 from imcsim.network.protocols import Counts, LayerUpdate, Updates, WeightProbes
 from imcsim.rng import Generators, children, draw_keys, drawn
 from imcsim.rules.entry import RuleEntry, Shapes, StepCost, needs_nothing, units_of, weights_of
+from imcsim.rules.layer_updates import times, total
+from imcsim.rules.perturbed import code_steps, in_codes, weight_steps
 from imcsim.rules.rule import Batch, Info, LearningRule
 from imcsim.specs.fields import Spec, limited
-from imcsim.updates import Dense, dense, scaled
+from imcsim.updates import Dense
 
 Array = np.ndarray[Any, Any]
 
@@ -35,7 +38,6 @@ class WeightSpec(Spec):
 
     sigma: float = limited(0.01, low=1e-12, high=1e3)
     noise: Literal["gaussian", "rademacher"] = "gaussian"
-    difference: Literal["forward", "central"] = "forward"
     draws: int = limited(1, low=1, high=100_000)
     biases: bool = True
 
@@ -44,53 +46,54 @@ _DEFAULT = WeightSpec()
 
 
 def weight_perturbation(spec: WeightSpec = _DEFAULT) -> LearningRule:
-    """All weights at once: unbiased, as far as the loss is quadratic (central) or linear (forward) over sigma."""
+    """All weights at once: unbiased, as far as the loss is linear over sigma."""
+
+    def init(network: Any, rng: Generators) -> None:
+        """Raises SpecError where sigma is below the write resolution."""
+        del rng
+        weight_steps(network, spec.sigma, "sigma")
 
     def step(network: Any, state: None, batch: Batch, rng: Generators) -> tuple[Updates, None, Info]:
-        keys, samples = draw_keys(rng), batch.x.shape[-2]
-        told = cost(spec, network.shapes, samples)
-        counts, before = Counts(random_numbers=told.random_numbers), None
-        if spec.difference == "forward":
-            reads = network.forward(batch.x, children(keys, "read"))
-            before = _mean(network.loss(reads, batch.y, children(keys, "loss")))
-            counts = counts.plus(network.cost(samples))
-        total: Updates | None = None
+        keys, samples, layers = draw_keys(rng), batch.x.shape[-2], len(network.shapes)
+        told, codes = cost(spec, network.shapes, samples), code_steps(network)
+        reads = network.forward(batch.x, children(keys, "read"))
+        before = network.loss(reads, batch.y, children(keys, "loss")).mean(axis=-1)
+        counts = Counts(random_numbers=told.random_numbers).plus(network.cost(samples))
+        variances, summed = _variances(spec, codes or [0.0] * layers), None
         for draw in range(spec.draws):
-            psi = _noise(spec, network, children(keys, "noise", draw))
-            signs = (1.0,) if before is not None else (1.0, -1.0)
-            probes = WeightProbes(_times(psi, sign) for sign in signs)
-            probed = network.probe(batch.x, batch.y, probes, children(keys, "probe", draw))
+            psi = _noise(spec, network.shapes, codes, children(keys, "noise", draw))
+            probed = network.probe(batch.x, batch.y, WeightProbes((psi,)), children(keys, "probe", draw))
             network, counts = probed.network, counts.plus(probed.counts)
-            up, *down = (_mean(losses) for losses in probed.losses)
-            slope = up - before if before is not None else 0.5 * (up - down[0])
-            part = _times(psi, slope / (spec.sigma**2 * spec.draws))
-            total = part if total is None else _sum(total, part)
-        assert total is not None
-        return total, state, Info(counts, told.stored, network)
+            slope = (probed.losses[0].mean(axis=-1) - before) / spec.draws
+            part = times(psi, [slope / of_codes for of_codes in variances], [slope / spec.sigma**2] * layers)
+            summed = part if summed is None else total((summed, part))
+        assert summed is not None
+        return summed, state, Info(counts, told.stored, network)
 
-    return LearningRule(_init, step)
+    return LearningRule(init, step)
 
 
-def _init(network: Any, rng: Generators) -> None:
-    """Nothing is asked for but passes and writes, and nothing is held from step to step."""
-    del network, rng
+def _variances(spec: WeightSpec, codes: Sequence[float]) -> list[float]:
+    """The mean square of the noise as it is written, of each layer: in whole codes, where weights have codes."""
+    if spec.noise == "gaussian":
+        return [spec.sigma**2 + code**2 / 12.0 for code in codes]  # Sheppard's correction
+    return [(in_codes(np.asarray(spec.sigma), code) ** 2).item() for code in codes]
 
 
 def cost(spec: WeightSpec, shapes: Shapes, samples: int) -> StepCost:
     """Noise and the estimate are held, each the size of weights and biases."""
     weights, biases = weights_of(shapes), units_of(shapes) if spec.biases else 0
-    passes = 1 + spec.draws if spec.difference == "forward" else 2 * spec.draws
     return StepCost(
-        forward_passes=passes * samples,
-        words=2 * weights * spec.draws * (1 if spec.difference == "forward" else 2),
+        forward_passes=(1 + spec.draws) * samples,
+        words=2 * weights * spec.draws,
         random_numbers=spec.draws * (weights + biases),
         stored=(weights + biases) * (1 if spec.draws == 1 else 2),
         multiplications=spec.draws * (weights + biases),
     )
 
 
-def _noise(spec: WeightSpec, network: Any, rng: Generators) -> Updates:
-    """Noise of every weight and bias."""
+def _noise(spec: WeightSpec, shapes: Shapes, codes: Sequence[float] | None, rng: Generators) -> Updates:
+    """Noise of every weight, as it is written, and of every bias."""
     keys = draw_keys(rng)
 
     def of(shape: tuple[int, ...], *name: str | int) -> Array:
@@ -103,28 +106,10 @@ def _noise(spec: WeightSpec, network: Any, rng: Generators) -> Updates:
 
     return tuple(
         LayerUpdate(
-            Dense(of(shape, "weights", layer)),
+            Dense(in_codes(of(shape, "weights", layer), 0.0 if codes is None else codes[layer])),
             of(shape[1:], "biases", layer) if spec.biases else np.zeros(shape[1]),
         )
-        for layer, shape in enumerate(network.shapes)
-    )
-
-
-def _mean(losses: Array) -> Array:
-    """The loss of the batch, a number or one a member."""
-    return np.asarray(losses.mean(axis=-1))
-
-
-def _times(updates: Updates, factor: float | Array) -> Updates:
-    """All of it times a number, or one a member."""
-    of_matrix, of_vector = (np.asarray(factor)[(..., *(np.newaxis,) * axes)] for axes in (2, 1))
-    return tuple(LayerUpdate(scaled(one.weights, of_matrix), of_vector * one.biases) for one in updates)
-
-
-def _sum(first: Updates, second: Updates) -> Updates:
-    return tuple(
-        LayerUpdate(Dense(dense(one.weights) + dense(other.weights)), one.biases + other.biases)
-        for one, other in zip(first, second, strict=True)
+        for layer, shape in enumerate(shapes)
     )
 
 
@@ -137,8 +122,8 @@ ENTRIES = (
         requires=needs_nothing,
         unbiased=True,
         asks=cost,
-        needs="forward reads; the loss, of each sample or of the batch",
-        cost="(1 + draws) B forward passes, 2 draws B with central differences; every weight written there and back",
+        needs="forward reads; the loss, of each sample or of the batch; writes that resolve the perturbation",
+        cost="(1 + draws) B forward passes; every weight written there and back; a random number a parameter and draw",
         source="Werfel, Xie & Seung 2005 (unverified); references: learning_rules.md, section 7",
     ),
 )

@@ -149,7 +149,10 @@ def test_curves_are_as_long_as_the_longest_learning(plan_of):
     ("training", "told"),
     [
         ('where = "chip"', 'rule = "backprop": is no rule with where = "chip"; with where = "chip" there are'),
-        ('rule = "dfa"', 'rule = "dfa": is no rule with where = "digital"; set where = "chip"'),
+        ('rule = "dfa"', 'rule = "dfa": is no rule with where = "digital"; set where = "chip", or "ideal"'),
+        ('where = "ideal"', 'rule = "backprop": is no rule with where = "ideal"; with where = "ideal" there are'),
+        ('where = "ideal"\nrule = "dfa"\nrounding = "nearest"', "float weights have no write resolution"),
+        ('where = "ideal"\nrule = "sdfa"\nrule_options.connections = 4', "connections = 4: the network has 3 outputs"),
         (CHIP.format("dfaa"), 'rule = "dfaa": must be the name of a learning rule; did you mean "dfa"?'),
         (CHIP.format("dfaa") + "rule_options.scale = 2.0", 'rule = "dfaa": must be the name of a learning rule'),
         (CHIP.format("dfa") + "rule_options.skale = 2.0", 'skale: unknown key "skale"; did you mean "scale"?'),

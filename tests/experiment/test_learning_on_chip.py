@@ -23,6 +23,7 @@ from imcsim.experiment.tune import read_config
 from imcsim.experiment.tuned import tuned_key
 from imcsim.figures import study_figures
 from imcsim.learning import learn
+from imcsim.network.ideal import IdealNetwork
 from imcsim.network.learning_chip import learning_chip
 from imcsim.network.mlp import MLP, NetworkSpec, initial_mlp, logits
 from imcsim.network.noisy import InjectionSpec, NoisyNetwork
@@ -292,6 +293,21 @@ def test_hardware_aware_training_is_learning_through_the_errors_it_is_told(plan_
     np.testing.assert_array_equal(values["epoch_loss"], learned.history.loss)
     assert values["accuracy_float"] == accuracy(logits(learned.network.mlp, data.x_test), data.y_test)
     assert "forward_passes" not in values  # nothing was asked of a chip
+
+
+def test_learning_on_the_ideal_network_is_that_of_its_rule_with_the_batches_of_a_chip(plan_of, artifacts):
+    ideal, asked = "training.where=ideal", '[grid]\n"training.rule" = ["wp_sequential"]\n'
+    (values,) = values_of(plan_of(asked, ideal), artifacts)
+    data = datasets.load("iris")
+    start = initial_mlp(NetworkSpec(hidden=(6,)), 4, 3, child(0, "initial weights", 0))
+    spec, rule = DescentSpec(epochs=3, batch_size=40, learning_rate=0.05), learning_rule("wp_sequential")
+    streams = child(0, "learning", 0), None, child(0, "data order", 0)
+    learned = learn(IdealNetwork(start, "cross_entropy"), rule, data, spec, *streams)
+    np.testing.assert_array_equal(values["epoch_loss"], learned.history.loss)
+    assert values["accuracy_float"] == learned.accuracy_test
+    assert values["forward_passes"] == 3 * 120 * (1 + 5 * 6 + 7 * 3), "of the ideal chip"
+    (exact,) = values_of(plan_of('[grid]\n"training.rule" = ["on_chip_backprop"]\n', ideal), artifacts)
+    np.testing.assert_allclose(values["epoch_loss"], exact["epoch_loss"], rtol=0.02)
 
 
 def test_float_training_keeps_the_key_of_its_artifact(plan_of):

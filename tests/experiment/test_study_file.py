@@ -724,7 +724,11 @@ def test_a_study_of_ten_milliard_points_is_refused(problems):
             'study.toml: [network] activation = "rellu": must be one',
         ),
         ("epochs = 5", "epochs = 5.0", "study.toml: [training] epochs = 5.0: must be an integer"),
-        ("epochs = 5", 'where = "cloud"', 'study.toml: [training] where = "cloud": must be one of "digital", "chip"'),
+        (
+            "epochs = 5",
+            'where = "cloud"',
+            'study.toml: [training] where = "cloud": must be one of "digital", "ideal", "chip"',
+        ),
         ("epochs = 5", "learning_rate = 0", "study.toml: [training] learning_rate = 0.0: must be greater than 0"),
         (
             "epochs = 5",

@@ -47,3 +47,14 @@ def test_cross_entropy_of_a_huge_difference_is_that_difference():
 def test_mean_squared_error_is_half_the_squared_distance_to_one_hot():
     z = np.array([[1.0, 0.0, 0.0], [3.0, -1.0, 2.0]])
     np.testing.assert_array_equal(mean_squared_error.value(z, np.array([0, 2])), [0.0, (9 + 1 + 1) / 2])
+
+
+def test_the_squared_error_behind_logistic_outputs_is_that_of_their_outputs():
+    z, labels = child(0, "z").normal(size=(5, 3)), np.array([0, 1, 2, 0, 1])
+    expected = mean_squared_error.value(1 / (1 + np.exp(-z)), labels)
+    np.testing.assert_allclose(LOSSES["sigmoid_mse"].value(z, labels), expected, rtol=1e-12)
+
+
+def test_a_single_output_is_to_be_the_label_itself():
+    z, labels = np.array([[0.25], [1.5]]), np.array([0, 1])
+    np.testing.assert_allclose(mean_squared_error.value(z, labels), [0.25**2 / 2, 0.5**2 / 2])

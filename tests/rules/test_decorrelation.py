@@ -15,7 +15,7 @@ from imcsim.rules.library import learning_rule
 from imcsim.rules.reference import exact_gradient, finite_differences
 from imcsim.rules.rule import Batch
 
-DECORRELATED = {"dnp": "np", "danp": "anp", "dinp": "inp", "dbp": "hardware_in_the_loop"}
+DECORRELATED = {"dnp": "np", "danp": "anp", "dinp": "inp", "dnbl": "nbl", "dbp": "hardware_in_the_loop"}
 EVERY_RULE = pytest.mark.parametrize("name", DECORRELATED)
 
 

@@ -42,17 +42,31 @@ DRAWS = {
     "inp": 1000,
     "dnp": 6000,
     "dinp": 1000,
+    "zeroth_order": 1500,
     "wp": 20_000,
+    "swnp": 1000,
 }
+# so many perturbations in a step as there would be draws
+STEPS = {"mgd": {"tau_x": 5000, "tau_theta": 5000}, "spsa": {"draws": 5000}}
 # what perturbs at random has an error left of its mean, 1 - cos = (degrees of freedom) / (2 draws)
-COSINE = {"np": 0.99, "inp": 0.99, "dnp": 0.98, "dinp": 0.99, "wp": 0.9}
+COSINE = {
+    "np": 0.99,
+    "inp": 0.99,
+    "dnp": 0.98,
+    "dinp": 0.99,
+    "wp": 0.9,
+    "swnp": 0.99,
+    "mgd": 0.99,
+    "spsa": 0.99,
+    "zeroth_order": 0.99,
+}
 
 
 def alignment_of(name, options):
     network = network_of()
     draws = DRAWS.get("-".join([name, *options]), 16)
     return gradient_alignment(
-        learning_rule(name, options),
+        learning_rule(name, {**STEPS.get(name, {}), **options}),
         network,
         batch_of(network),
         child(0, "alignment", name),
@@ -85,7 +99,11 @@ def test_the_same_generator_gives_the_same_bits(name, options):
         np.testing.assert_array_equal(first, second)
 
 
-DRAWING = [*(name for name, entry in FEEDBACK.items() if not entry.unbiased and name != "usf"), *PERTURBATION]
+IN_TURN = {"wp_sequential", "np_sequential"}
+DRAWING = [
+    *(name for name, entry in FEEDBACK.items() if not entry.unbiased and name != "usf"),
+    *(name for name in PERTURBATION if name not in IN_TURN),
+]
 
 
 @pytest.mark.parametrize("name", DRAWING)

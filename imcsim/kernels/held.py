@@ -1,0 +1,100 @@
+"""Sums of columns that are held while they are converted again and again, each time with noise of its own.
+
+A pass may find the cells of one row changed: that changes the sums of its columns by what drives the row.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numba as nb
+import numpy as np
+
+from imcsim.kernels.column import CELL_NOISE
+from imcsim.kernels.jit import parallel_kernel
+from imcsim.kernels.philox import fill_normals
+from imcsim.kernels.sums import convert_sample
+
+
+class Sums(NamedTuple):
+    """What the columns of some inputs add up to, in MAC units, and the variances of that in their squares: float64.
+
+    `sums` (sets, samples, reads, cycles, pair, columns), `variances` the same, no entries where cells are not noisy;
+    `drives` (sets, samples, reads, cycles, rows) is what drives the rows. One set is read by all passes; of many, each
+    pass has its own.
+    """
+
+    sums: Any
+    variances: Any
+    drives: Any
+
+
+class Changes(NamedTuple):
+    """What is added to the cells of one row in each pass: states and variances (passes, pair, columns) float64.
+
+    `read` and `row` (passes,) are where it lies; a read of -1: no cell changes.
+    """
+
+    read: Any
+    row: Any
+    states: Any
+    variances: Any
+
+
+@parallel_kernel(lambda held, changes, *_: 10 * changes.read.size * held.sums[0].size)
+def convert_held(held, changes, like, column, noisy, linear, adc, weights, accumulate, key):
+    """Read what is held, once a pass, with the changes of that pass: (passes, samples, columns) float64.
+
+    As convert_sums reads sums in the type of `like`, of one member and samples that number pass x samples + sample.
+    """
+    sets, samples, reads, cycles, pair, columns = held.sums.shape
+    passes, cell_noise = changes.read.shape[0], column.cell_variance > 0
+    out = np.zeros((passes, samples, columns))
+    for sample in nb.prange(samples):
+        sums = np.empty((reads, cycles, pair, columns), like.dtype)
+        variances = np.empty(sums.shape, like.dtype)
+        for number in range(passes):
+            of, read, row = number % sets, changes.read[number], changes.row[number]
+            sums[:] = held.sums[of, sample]
+            if cell_noise:
+                variances[:] = held.variances[of, sample]
+            if read >= 0:
+                for cycle in range(cycles):
+                    x = held.drives[of, sample, read, cycle, row]
+                    for p in range(pair):
+                        before, change = held.sums[of, sample, read, cycle, p], changes.states[number, p]
+                        for c in range(columns):
+                            sums[read, cycle, p, c] = before[c] + x * change[c]
+                        if cell_noise:
+                            before, change = held.variances[of, sample, read, cycle, p], changes.variances[number, p]
+                            for c in range(columns):
+                                variances[read, cycle, p, c] = before[c] + x * x * change[c]
+            convert_sample(
+                sums, variances, column, noisy, linear, adc, weights, accumulate,
+                key, 0, number * samples + sample, out[number, sample],
+            )  # fmt: skip
+    return out
+
+
+@parallel_kernel(lambda u, sigma, weights, max_code, key, passes: 4 * u.size * passes)  # noqa: ARG005
+def draw_codes(u, sigma, weights, max_code, key, passes):
+    """Codes of values u (samples, conversions, columns), in LSB with noise of deviation sigma: summed, once a pass.
+
+    (passes, samples, columns) float64: conversions count `weights`, and round to the nearest code up to max_code. Both
+    are float32, which is to hold every sum of codes exactly.
+    """
+    samples, conversions, columns = u.shape
+    out = np.empty((passes, samples, columns))
+    zero, top = np.float32(0), np.float32(max_code)
+    for sample in nb.prange(samples):
+        noise, totals = np.empty(conversions * columns, np.float32), np.empty(columns, np.float32)
+        for number in range(passes):
+            fill_normals(noise, key, 0, np.uint32(number), np.uint32(sample), np.uint32(CELL_NOISE))
+            totals[:] = 0
+            for k in range(conversions):
+                weight, value, deviation = np.float32(weights[k]), u[sample, k], sigma[sample, k]
+                drawn = noise[k * columns : (k + 1) * columns]
+                for c in range(columns):
+                    totals[c] += weight * min(max(np.rint(value[c] + deviation[c] * drawn[c]), zero), top)
+            out[number, sample] = totals
+    return out

@@ -1,0 +1,182 @@
+"""Nodes and weights of a chip perturbed one by one, in one call: passes draw their noise, and recompute what changes.
+
+The analog sums of the first layer are held, as its inputs are the same in all passes; where nothing is drawn, so are
+those of every layer. The layers above a perturbation read the samples of many passes as one batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from imcsim.crossbar import Crossbar
+from imcsim.held import Held
+from imcsim.mapping import quantise_weights
+from imcsim.network.on_chip import ChipNetwork
+from imcsim.network.probing import how_many, in_turn, one_by_one, probed, together
+from imcsim.network.protocols import (
+    LayerUpdate,
+    NodeProbes,
+    Probed,
+    Probes,
+    Reads,
+    Updates,
+    WeightProbes,
+    WeightsInTurn,
+)
+from imcsim.rng import child, draw_key
+from imcsim.updates import Dense
+
+Array = np.ndarray[Any, Any]
+
+MOST_SUMS = 1 << 19  # of columns, of the passes that are read together: 4 MB, which caches hold
+
+
+def probe_chip(
+    network: Any,
+    x: Array,
+    target: Array,
+    probes: Probes,
+    rng: np.random.Generator,
+    now_s: float,
+    written_back: Callable[..., Any],
+) -> Probed:
+    """What LearningChip.probe gives: in bulk where that is the same, else in turn."""
+    chip = network.chip
+    in_bulk = all(isinstance(layer, Crossbar) and layer.holds for layer in chip.layers)
+    if in_bulk and isinstance(probes, WeightsInTurn) and _settled(network):
+        key, steps = draw_key(rng), _all_steps(network.shapes, probes)
+        moved = network.write(steps, child(key, "write"), now_s=now_s)
+        after = written_back(moved, steps, child(key, "write back"), now_s)
+        losses = Passes(after, x, target, now_s).with_each_weight(moved, key)
+        return probed(network, after, [loss for part in losses for loss in part], x)
+    if in_bulk and not isinstance(probes, WeightsInTurn | WeightProbes):
+        nodes = one_by_one(network, probes)
+        assert isinstance(nodes, NodeProbes)
+        if not _draws(chip):
+            return together(network, x, target, nodes, rng)
+        many = how_many(network, x, nodes)
+        losses = Passes(network, x, target, now_s).with_nodes(nodes.nodes, many, draw_key(rng))
+        return probed(network, network, [loss for part in losses for loss in part], x)
+    return in_turn(network, x, target, probes, rng, now_s, written_back)
+
+
+@dataclass(frozen=True, eq=False)
+class Passes:
+    """Many passes of samples x (samples, inputs) through a LearningChip: their losses as its loss ADC has them."""
+
+    network: Any
+    x: Array
+    target: Array
+    now_s: float
+
+    def with_each_weight(self, moved: Any, key: int) -> Iterator[Array]:
+        """Losses of passes that find one weight or bias each as `moved` has it, in the order of WeightsInTurn."""
+        at_once = max(1, MOST_SUMS // self._sums_a_pass)
+        for layer, (inputs, outputs) in enumerate(self.network.shapes):
+            for start in range(0, (inputs + 1) * outputs, at_once):
+                place = np.arange(start, min(start + at_once, (inputs + 1) * outputs))
+                row, column = np.divmod(place, outputs)
+                stream = draw_key(child(key, "weights", layer, start))
+                held = self._entering(layer, len(place), stream)
+                found = np.where(row < inputs, row, -1)
+                read = moved.chip.layers[layer].changed_in(held, found, column, child(stream, "changed"))
+                yield self._losses(layer, read + self._biases(moved, layer, row, column)[:, None], stream)
+
+    def with_nodes(self, nodes: tuple[Array | None, ...], many: int, key: int) -> Iterator[Array]:
+        """Losses of so many passes whose sums are perturbed, as NodeProbes has them."""
+        at_once = max(1, MOST_SUMS // self._sums_a_pass)
+        for start in range(0, many, at_once):
+            part = tuple(None if one is None else np.asarray(one)[start : start + at_once] for one in nodes)
+            stream = draw_key(child(key, "nodes", start))
+            read = self._first.read(min(at_once, many - start), child(stream, "held"))
+            yield self._losses(0, read + self._chip.biases[0], stream, part)
+
+    def _entering(self, layer: int, passes: int, key: int) -> Held:
+        """What enters a layer, held: the same in all passes, or, where noise is drawn below, of each its own."""
+        if layer == 0:
+            return self._first
+        if layer in self._alike:
+            return self._alike[layer]
+        chip, alike = self._chip, not _draws(self._chip)
+        z = self._first.read(1 if alike else passes, child(key, "held")) + chip.biases[0]
+        for below in range(1, layer):
+            z = chip.sums(below, chip.outputs(below - 1, z), key, self.now_s)
+        held = _crossbars(chip)[layer].hold(chip.outputs(layer - 1, z))
+        if alike:
+            self._alike[layer] = held
+        return held
+
+    def _losses(self, layer: int, z: Array, key: int, nodes: tuple[Array | None, ...] | None = None) -> Array:
+        """The losses of sums z (passes, samples, outputs) of a layer, which, with those above, `nodes` is added to."""
+        chip, last = self._chip, len(self._chip.layers) - 1
+        for above in range(layer, last + 1):
+            if above > layer:
+                z = chip.sums(above, chip.outputs(above - 1, z), key, self.now_s)
+            if nodes is not None and (perturbation := nodes[above]) is not None:
+                z = z + perturbation
+        return np.asarray(self.network.loss(Reads((), (z,), ()), self.target, child(key, "loss")))
+
+    def _biases(self, moved: Any, layer: int, row: Array, column: Array) -> Array:
+        """The biases of each pass, (passes, outputs)."""
+        inputs = self.network.shapes[layer][0]
+        biases = np.repeat(self._chip.biases[layer][None], len(row), axis=0)
+        of_bias = np.flatnonzero(row == inputs)
+        biases[of_bias, column[of_bias]] = moved.biases[layer][column[of_bias]]
+        return biases
+
+    @property
+    def _chip(self) -> ChipNetwork:
+        chip: ChipNetwork = self.network.chip
+        return chip
+
+    @cached_property
+    def _first(self) -> Held:
+        return _crossbars(self._chip)[0].hold(self.x)
+
+    @cached_property
+    def _alike(self) -> dict[int, Held]:
+        """What enters layers above the first, where it is the same in all passes."""
+        return {}
+
+    @property
+    def _sums_a_pass(self) -> int:
+        """The sums of columns that are in memory for a pass: codes of the first layer, values of each cycle above."""
+        of_layers = []
+        for index, layer in enumerate(_crossbars(self._chip)):
+            plan = layer.die.plan
+            parts = plan.tiling.tiles * plan.tiling.groups * plan.cycles_a_read[0] if index else 1
+            of_layers.append(parts * len(plan.slice_of))
+        return len(self.x) * max(of_layers)
+
+
+def _all_steps(shapes: tuple[tuple[int, int], ...], probes: WeightsInTurn) -> Updates:
+    """All of the steps at once: as weights and biases do not know each other, each moves as it does by itself."""
+    updates = []
+    for (inputs, outputs), step in zip(shapes, probes.steps, strict=True):
+        each = np.broadcast_to(np.asarray(step, np.float64), (inputs + 1, outputs))
+        updates.append(LayerUpdate(Dense(each[:-1]), each[-1]))
+    return tuple(updates)
+
+
+def _settled(network: Any) -> bool:
+    """Whether a write of nothing writes nothing: codes are those nearest to what accumulators hold."""
+    for layer, kept in zip(_crossbars(network.chip), network.kept, strict=True):
+        if kept is not None:
+            bits = layer.die.spec.array.weight_bits
+            if not np.array_equal(quantise_weights(layer.codes + kept, 1.0, bits), layer.codes):
+                return False
+    return True
+
+
+def _draws(chip: ChipNetwork) -> bool:
+    """Whether passes draw noise."""
+    return any(layer.draws for layer in _crossbars(chip))
+
+
+def _crossbars(chip: ChipNetwork) -> tuple[Crossbar, ...]:
+    return tuple(layer for layer in chip.layers if isinstance(layer, Crossbar))
