@@ -92,6 +92,14 @@ def test_settings_change_the_network_and_the_chip(study, capsys):
     assert after["array_reads"] == before["array_reads"] / 2, "4 cycles in place of 8"
 
 
+def test_a_study_that_learns_on_the_ideal_network_costs_what_that_takes(study, capsys):
+    (row,) = rows(capsys, study, "--set", "training.where=ideal", "--rules", "np")["rules"]
+    # three noisy passes and a clean one, of 10 samples through 2 layers
+    assert (row["array_reads"], row["conversions"]) == (4 * 10 * 2, 0)
+    assert row["cell_writes"] == row["word_writes"]
+    assert "learning is on the ideal chip" in told(capsys, study, "--set", "training.where=ideal")[1]
+
+
 def test_a_study_that_sweeps_its_rule_marks_them_all(study, capsys, tmp_path):
     text = STUDY.replace("rule_options = { draws = 3 }\n", "")
     path = tmp_path / "rules.toml"

@@ -32,7 +32,8 @@ def cost(options: argparse.Namespace) -> int:
     samples = design.training.batch_size if options.samples is None else options.samples
     if not 1 <= samples <= MOST_SAMPLES:
         raise SpecError.of("--samples", f"must be an integer from 1 to {MOST_SAMPLES}", given=str(samples))
-    chip = Chip(_shapes(design), design.chip, design.network.activation)
+    spec = None if design.training.where == "ideal" else design.chip
+    chip = Chip(_shapes(design), spec, design.network.activation)
     rows = _rows(plan, chip, samples, options.rules)
     at = {path: value for path, value in plan.cells[0].coordinates.items() if not path.startswith("training.rule")}
     if options.json:
@@ -43,6 +44,8 @@ def cost(options: argparse.Namespace) -> int:
     print(f"{plan.name}: {sizes}, N = {weights_of(chip.shapes):,} weights, n = {units_of(chip.shapes):,} nodes")
     if at:
         print(f"the first point of what it sweeps: {', '.join(f'{path} = {value}' for path, value in at.items())}")
+    if spec is None:
+        print('learning is on the ideal chip (where = "ideal"): an array a layer, a cell a weight, no conversions')
     print(f"{samples} samples a step; {MARK} what the study learns by; {_NOTE}\n")
     print(as_text(rows))
     return DONE

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -27,8 +28,8 @@ def losses_one_by_one(network: Any, reads: Reads, target: Array, probes: NodesIn
         inputs=_stacked(reads.a_in[:1] if isinstance(probes, WeightsInTurn) else (), members, samples),
         hidden=_stacked(reads.a_in[1:], members, samples),
         sums=_stacked(reads.z, members, samples),
-        weights=np.concatenate([np.zeros((members, 0)), *(_flat(w, members) for w in network.mlp.weights[1:])], axis=1),
-        biases=np.concatenate([_flat(b, members) for b in network.mlp.biases], axis=1),
+        weights=_flat([w.reshape(*w.shape[:-2], -1) for w in network.mlp.weights[1:]], members),
+        biases=_flat(network.mlp.biases, members),
         units=np.array([network.shapes[0][0], *(outputs for _, outputs in network.shapes)]),
         target=_stacked((wanted,), 1 if wanted.ndim == 2 else len(wanted), samples),
         activation=ACTIVATIONS.index(network.activation),
@@ -66,8 +67,10 @@ def _stacked(layers: tuple[Array, ...], members: int, samples: int) -> Array:
     return out
 
 
-def _flat(values: Array, members: int) -> Array:
-    return values.reshape(members, -1)
+def _flat(layers: Sequence[Array], members: int) -> Array:
+    """Values (..., many) of layers side by side: (members, all of them)."""
+    each = (np.broadcast_to(one, (members, one.shape[-1])) for one in layers)
+    return np.concatenate([np.zeros((members, 0)), *each], axis=1)
 
 
 @functools.cache

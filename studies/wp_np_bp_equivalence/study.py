@@ -146,7 +146,7 @@ def _draw_mnist(path: Path, runs: dict) -> None:
                 ms=8 if name == "backprop" else 4,
                 label=name,
             )
-        ax.set(title=shape, xlabel="epoch", ylabel="accuracy on the test samples (%)")
+        ax.set(title=shape, xticks=epochs, xlabel="epoch", ylabel="accuracy on the test samples (%)")
         ax.legend(frameon=False, loc="lower right", title="mean; faint: each seed")
     figure.savefig(path, dpi=150)
 

@@ -28,7 +28,7 @@ SRAM = overlay(load("sram_ideal"), {
     "adc": {"bits": 6, "range": "mse"},
     "cell": {"mismatch_sigma_rel": 0.05},
 })  # fmt: skip
-NOISE = {"cell": {"read_noise_rel": 0.05}, "adc": {"noise_lsb": 0.5}}
+NOISE = {"cell": {"read_noise_rel": 0.02}, "adc": {"noise_lsb": 0.3}}
 
 QUIET = {
     "bit by bit": SRAM,
@@ -147,14 +147,14 @@ def five_sigma(one, other):
     [
         overlay(SRAM, NOISE),
         overlay(SRAM.replace("dac", OneShotDAC(bits=5, out_of_range="clip")), NOISE),
-        overlay(load("sram8t_65nm"), {"array": {"rows": 4, "weight_bits": 4}, "dac": {"bits": 4}}),
+        overlay(load("sram8t_65nm"), {"array": {"rows": 4, "weight_bits": 5}, "dac": {"bits": 4}}),
     ],
     ids=["bit by bit", "in one shot", "discharge"],
 )
 @pytest.mark.parametrize("nodes", [True, False])
 def test_losses_have_mean_and_variance_of_passes_in_turn(nodes, noisy):
     network, repeats = chip(noisy), 150
-    probes = NodesInTurn(0.3) if nodes else steps_of(network, 3.0)
+    probes = NodesInTurn(0.3) if nodes else steps_of(network, 8.0)
     found = np.stack([network.probe(X, Y, probes, rng("bulk", k)).losses.mean(axis=1) for k in range(repeats)])
     each = issued(network, probes, repeats)
     assert five_sigma(found, each)

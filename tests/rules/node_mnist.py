@@ -22,7 +22,9 @@ TUNING_SEED = 10  # one that the tests do not use
 class Case(NamedTuple):
     """A network of relu units. Noise and the rate of R are those of the code of the paper, 1e-2 and 1e-3.
 
-    `reference` is what a third party found after 20 epochs, three seeds: learning_rules.md, section 3.
+    Four noises a clean pass leave a quarter of the variance for less than twice the work: with one, and R in every
+    step, 784-256-10 stays at .939 from the ninth epoch on. `reference` is what a third party found, 20 epochs, three
+    seeds: learning_rules.md, section 3.
     """
 
     hidden: tuple[int, ...]
@@ -34,15 +36,16 @@ class Case(NamedTuple):
         return f"danp-784-{'-'.join(map(str, self.hidden))}-10"
 
 
-SMALL = Case((256,), 3e-3, epochs=15, reference=0.953)
+SMALL = Case((256,), 3e-3, epochs=6, reference=0.953)
 WIDE = Case((1024, 1024, 1024), 1e-3, epochs=20, reference=0.964)
+OPTIONS = {"sigma": 1e-2, "draws": 4, "decorrelation": {"rate": 1e-3, "every": 5}}
 
 
 def learned(case, data, seed):
     """What learning gave, its history with it."""
     network = initial_mlp(NetworkSpec(hidden=case.hidden, activation="relu"), 784, 10, child(seed, "weights"))
     descent = DescentSpec(epochs=case.epochs, batch_size=100, learning_rate=case.rate, schedule=CosineSchedule())
-    rule = learning_rule("danp", {"sigma": 1e-2, "decorrelation": {"rate": 1e-3}})
+    rule = learning_rule("danp", OPTIONS)
     return learn(IdealNetwork(network, "cross_entropy"), rule, data, descent, child(seed, "run"))
 
 

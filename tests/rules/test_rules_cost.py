@@ -4,7 +4,7 @@ import pytest
 from rule_cases import ON_CHIP, SAMPLES, SHAPES, batch_of, network_of, one_step
 from rule_chips import DESIGNS, PERTURBED, batch_for, on_chip
 
-from imcsim.cost import Chip, cost_of
+from imcsim.cost import Chip, cost_of, growth_of
 from imcsim.cost.growth import powers_of
 from imcsim.rng import child
 from imcsim.rules.entry import units_of, weights_of
@@ -119,6 +119,35 @@ def test_backprop_takes_three_multiplications_a_weight_and_holds_two_scalars_a_n
     assert told.multiplications == 3 * N - FIRST
     # 2 n + N with the update; the report counts outputs where the first layer holds inputs
     assert told.stored + told.weights == 2 * NODES + N + (SHAPES[0][0] - SHAPES[-1][1])
+
+
+def test_perturbing_nodes_in_turn_takes_a_pass_a_node_and_n_plus_2_multiplications_a_weight():
+    told = told_of("np_sequential", {}, IDEAL, samples=1)
+    assert told.forward_passes == NODES + 1
+    assert told.multiplications == N * (NODES + 2)
+    # the report updates after each node, and holds n + N; here the slopes of all nodes and a loss wait for the update
+    ends = SHAPES[0][0] - SHAPES[-1][1]
+    assert told.stored + told.weights == (NODES + N + ends) + (NODES + 1)
+
+
+def test_perturbing_weights_in_turn_takes_a_pass_a_weight_and_n_plus_2_multiplications_a_weight():
+    told = told_of("wp_sequential", {}, IDEAL, samples=1)
+    biases = NODES  # which the report has not: a pass each, and a slope
+    assert told.forward_passes - biases == N + 1
+    assert told.multiplications - biases * N == N * (N + 2)
+    # the slopes that it holds are the update, and a loss to compare with
+    assert told.stored - biases == N + 1
+
+
+@pytest.mark.parametrize(
+    ("name", "multiplications", "order"),
+    [("hardware_in_the_loop", "N", 2), ("np_sequential", "N n", 3), ("wp_sequential", "N^2", 4)],
+)
+def test_multiplications_are_of_the_second_third_and_fourth_order_in_the_nodes(name, multiplications, order):
+    entry = rule_entry(name)
+    assert growth_of(entry, entry.options(), IDEAL)["multiplications"] == multiplications
+    wider, _ = powers_of(entry, entry.options(), IDEAL)["multiplications"]
+    assert round(wider) == order
 
 
 @pytest.mark.parametrize(("name", "options"), [*CASES, *((name, {}) for name in IN_FLOAT)], ids=str)
