@@ -30,7 +30,7 @@ from imcsim.rules.codes import Code, CodeSpec, begun
 from imcsim.rules.entry import RuleEntry, Shapes, StepCost, units_of, weights_of
 from imcsim.rules.layer_updates import outer, total
 from imcsim.rules.parameters import as_updates, sizes_of
-from imcsim.rules.resolved import require_written, unseen_after
+from imcsim.rules.resolved import by_what_was_written, require_written, unseen_after, whole_codes
 from imcsim.rules.rule import Batch, Info, LearningRule, require
 from imcsim.specs.fields import limited
 
@@ -138,12 +138,12 @@ def _of_weights(
 ) -> tuple[list[LayerUpdate], Probed]:
     """Factor times the sum over periods of C~ u, C the mean loss of the group: of the weights of a part."""
     (_, before), (layers, code) = clean, part
-    probes = WeightProbes(as_updates(network.shapes, layers, code.at(period)) for period in periods)
-    probed = network.probe(group.x, group.y, probes, rng)
+    probes = (as_updates(network.shapes, layers, code.at(period)) for period in periods)
+    probed = network.probe(group.x, group.y, WeightProbes(whole_codes(network, one) for one in probes), rng)
     change = probed.losses.mean(axis=-1) - before.mean(axis=-1)
     # made again: a chip that holds its key need not hold its perturbations
     summed = sum(factor * one[..., np.newaxis] * code.at(period) for one, period in zip(change, periods, strict=True))
-    updates = as_updates(network.shapes, layers, np.asarray(summed))
+    updates = by_what_was_written(network, as_updates(network.shapes, layers, np.asarray(summed)), code)
     return [updates[layer] for layer in layers], probed
 
 

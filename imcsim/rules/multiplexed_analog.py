@@ -24,7 +24,7 @@ from imcsim.rules.codes import Code, CodeSpec, begun
 from imcsim.rules.entry import RuleEntry, Shapes, StepCost, needs_nothing
 from imcsim.rules.multiplexed import perturbed_weights, random_numbers
 from imcsim.rules.parameters import as_updates, sizes_of
-from imcsim.rules.resolved import require_written, unseen_after
+from imcsim.rules.resolved import by_what_was_written, require_written, unseen_after, whole_codes
 from imcsim.rules.rule import Batch, Info, LearningRule
 from imcsim.specs.fields import limited
 
@@ -72,8 +72,8 @@ def analog_multiplexed_gradient_descent(spec: AnalogMgdSpec = _DEFAULT) -> Learn
     def step(network: Any, state: AnalogState, batch: Batch, rng: Generators) -> tuple[Updates, AnalogState, Info]:
         shapes, code, layers = network.shapes, state.code, range(len(network.shapes))
         periods = [(state.time + t) // spec.tau_p for t in range(spec.tau_x)]
-        probes = WeightProbes(as_updates(shapes, layers, code.at(period)) for period in periods)
-        probed = network.probe(batch.x, batch.y, probes, rng)
+        probes = (as_updates(shapes, layers, code.at(period)) for period in periods)
+        probed = network.probe(batch.x, batch.y, WeightProbes(whole_codes(network, one) for one in probes), rng)
         costs = probed.losses.mean(axis=-1)
         before = state.cost if _same(batch, state.batch) else costs[0]
         high_pass, low_pass, total = state.high_pass, state.low_pass, 0.0
@@ -86,7 +86,8 @@ def analog_multiplexed_gradient_descent(spec: AnalogMgdSpec = _DEFAULT) -> Learn
         unseen = unseen_after(network, state.unseen, probed.losses - probed.losses[0], "norm")
         state = AnalogState(code, state.time + spec.tau_x, batch, before, high_pass, low_pass, unseen)
         counts = probed.counts.plus(Counts(random_numbers=told.random_numbers))
-        estimate = as_updates(shapes, layers, np.asarray(total) / (spec.tau_x * passed))
+        asked = as_updates(shapes, layers, np.asarray(total) / (spec.tau_x * passed))
+        estimate = by_what_was_written(network, asked, code)
         return estimate, state, Info(counts, told.stored, probed.network)
 
     return LearningRule(init, step)

@@ -7,7 +7,11 @@ from typing import Any
 import numpy as np
 
 from imcsim.errors import CapabilityError, SpecError
-from imcsim.rules.perturbed import require_seen
+from imcsim.network.protocols import Updates
+from imcsim.rules.codes import Code, SinusoidalCode
+from imcsim.rules.layer_updates import times
+from imcsim.rules.perturbed import code_steps, in_codes, require_seen
+from imcsim.updates import Dense, dense
 
 Array = np.ndarray[Any, Any]
 
@@ -30,6 +34,29 @@ def require_written(network: Any, largest: float, option: str, given: float) -> 
         digit = 10.0 ** (np.floor(np.log10(enough)) - 1)
         remedy = f"set it to {np.ceil(enough / digit) * digit:g} or more, or give the array more weight_bits"
         raise SpecError.of(("rule_options", option), allowed, f"{given:g}", remedy)
+
+
+def whole_codes(network: Any, perturbation: Updates) -> Updates:
+    """A perturbation of weights in whole codes, which a write takes as they are, whatever its accumulators hold."""
+    steps = code_steps(network)
+    if steps is None:
+        return perturbation
+    return tuple(
+        one._replace(weights=Dense(in_codes(dense(one.weights), step)))
+        for one, step in zip(perturbation, steps, strict=True)
+    )
+
+
+def by_what_was_written(network: Any, updates: Updates, code: Code) -> Updates:
+    """An estimate that divided by what a code asks for, by what a write in whole codes makes of it, a layer each.
+
+    That of a sine is rounded here up and there down, to the same in the mean.
+    """
+    steps = code_steps(network)
+    if steps is None or isinstance(code, SinusoidalCode):
+        return updates
+    written = [float(in_codes(np.asarray(code.largest), step)) for step in steps]
+    return times(updates, [code.largest / one for one in written], [1.0] * len(steps))
 
 
 def unseen_after(network: Any, unseen: int | None, changes: Array, option: str) -> int | None:

@@ -21,7 +21,7 @@ from imcsim.rng import Generators
 from imcsim.rules.codes import Code, CodeSpec, begun
 from imcsim.rules.entry import RuleEntry, Shapes, StepCost, needs_nothing, weights_of
 from imcsim.rules.parameters import as_updates, sizes_of
-from imcsim.rules.resolved import require_written, unseen_after
+from imcsim.rules.resolved import by_what_was_written, require_written, unseen_after, whole_codes
 from imcsim.rules.rule import Batch, Info, LearningRule
 from imcsim.specs.fields import Spec, limited
 
@@ -64,9 +64,9 @@ def spsa(spec: SpsaSpec = _DEFAULT) -> LearningRule:
 
         def perturbations() -> Iterator[Updates]:
             for number in range(drawn, until):
-                yield as_updates(shapes, layers, code.at(number))
+                yield whole_codes(network, as_updates(shapes, layers, code.at(number)))
                 if spec.difference == "central":
-                    yield as_updates(shapes, layers, -code.at(number))
+                    yield whole_codes(network, as_updates(shapes, layers, -code.at(number)))
 
         if spec.difference == "forward":
             before: Any = network.loss(network.forward(batch.x, rng), batch.y, rng).mean(axis=-1)
@@ -79,7 +79,8 @@ def spsa(spec: SpsaSpec = _DEFAULT) -> LearningRule:
             change[..., np.newaxis] * code.at(number)
             for change, number in zip(changes, range(drawn, until), strict=True)
         )
-        estimate = as_updates(shapes, layers, np.asarray(total) / (spec.draws * code.power))
+        asked = as_updates(shapes, layers, np.asarray(total) / (spec.draws * code.power))
+        estimate = by_what_was_written(network, asked, code)
         counts = counts.plus(probed.counts)
         return estimate, SpsaState(code, until, unseen), Info(counts, told.stored, probed.network)
 

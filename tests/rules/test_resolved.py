@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
-from rule_cases import SAMPLES, network_of
-from rule_chips import DESIGNS, batch_for, on_chip
+from rule_cases import SAMPLES, SHAPES, changes, network_of, one_step
+from rule_chips import DESIGNS, EXACT, batch_for, on_chip
 
 from imcsim.errors import SpecError
+from imcsim.network.losses import cross_entropy
+from imcsim.network.mlp import MLP, gradients
 from imcsim.rng import child
 from imcsim.rules.library import learning_rule
 from imcsim.rules.resolved import MOST_UNSEEN, unseen_after
@@ -57,3 +59,16 @@ def test_a_single_perturbation_may_be_too_small_to_be_seen_and_later_ones_are_no
     assert unseen_after(network, None, np.zeros((1000, 3)), "norm") is None
     with pytest.raises(SpecError, match="cannot see"):
         unseen_after(network, unseen, np.zeros((1, 3)), "norm")
+
+
+def test_an_estimate_divides_by_what_a_write_in_whole_codes_makes_of_a_perturbation():
+    chip, places = on_chip(EXACT.replace("array.weight_bits", 8)), sum((i + 1) * o for i, o in SHAPES)
+    length, batch = 1 << places.bit_length(), batch_for(SAMPLES)
+    mlp = MLP(chip.written, chip.biases, chip.activation)
+    exact, _ = gradients(mlp, *batch, cross_entropy)
+    for codes in (1.3, 1.7):  # one and two
+        norm = codes * max(chip.weight_lsb) * np.sqrt(places)
+        rule = learning_rule("mgd", {"code": "walsh", "norm": norm, "tau_x": length, "tau_theta": length})
+        found = changes(one_step(rule, chip, batch, child(0, "run"))[0])
+        for one, gradient in zip(found, exact, strict=False):
+            assert (one * gradient).sum() / np.square(gradient).sum() == pytest.approx(1.0, abs=0.05)
