@@ -47,7 +47,8 @@ def probe_chip(
 ) -> Probed:
     """What LearningChip.probe gives: in bulk where that is the same, else in turn."""
     chip = network.chip
-    in_bulk = all(isinstance(layer, Crossbar) and layer.holds for layer in chip.layers)
+    plain = chip.decorrelation is None  # nothing else lies between the layers
+    in_bulk = plain and all(isinstance(layer, Crossbar) and layer.holds for layer in chip.layers)
     if in_bulk and isinstance(probes, WeightsInTurn) and _settled(network):
         key, steps = draw_key(rng), _all_steps(network.shapes, probes)
         moved = network.write(steps, child(key, "write"), now_s=now_s)

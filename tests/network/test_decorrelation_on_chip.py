@@ -13,7 +13,8 @@ from imcsim.network.ideal import IdealNetwork
 from imcsim.network.learning_chip import learning_chip
 from imcsim.network.mlp import MLP, NetworkSpec, initial_mlp
 from imcsim.network.on_chip import calibrate, program
-from imcsim.network.protocols import Counts
+from imcsim.network.probing import in_turn
+from imcsim.network.protocols import Counts, NodesInTurn, WeightsInTurn
 from imcsim.rng import child
 from imcsim.rules.library import learning_rule
 from imcsim.rules.reference import die_gradient, exact_gradient
@@ -277,3 +278,17 @@ def test_a_chip_without_matrices_says_how_to_have_them():
     told = r"needs decorrelation matrices.*add dac.signed = true and \[decorrelation\] with kind.*, or choose the rule"
     with pytest.raises(CapabilityError, match=told):
         learning_rule("danp").init(on_chip(design(None)), child(0, "init"))
+
+
+@BOTH
+def test_perturbations_one_by_one_are_of_inputs_that_are_decorrelated(kind):
+    network = on_chip(design(kind))
+    x, y = samples()
+    one = NodesInTurn(0.1)
+    before = network.probe(x, y, one, child(0, "probe")).losses
+    network = network.decorrelate(some_changes(), child(0, "decorrelate"))
+    for probes in (one, WeightsInTurn(network.weight_lsb)):
+        found = network.probe(x, y, probes, child(0, "probe")).losses
+        each = in_turn(network, x, y, probes, child(0, "in turn"), 0.0, network._written_back).losses
+        np.testing.assert_allclose(found, each, rtol=1e-9)
+    assert np.abs(network.probe(x, y, one, child(0, "probe")).losses - before).max() > 0.02, "another R would be seen"
