@@ -212,7 +212,7 @@ def _estimated(
         states.append(state)
         asked, in_turn = asked.plus(info.counts), max(in_turn, info.counts.forward_passes)
         networks.append(die if info.network is None else info.network)
-        if len(course.networks) > 1 and networks[-1].decorrelation is not die.decorrelation:
+        if len(course.networks) > 1 and info.network is not None and _apart(die, info.network):
             allowed = "matrices of several dies would come apart, each of which sees samples of its own"
             raise CapabilityError.of("decorrelation", allowed, remedy="learn on one die")
         if info.network is not None:  # which counts what was written to it, as info does
@@ -277,6 +277,14 @@ def _problems(networks: Sequence[Any], data: DataSet, spec: DescentSpec) -> Iter
         yield Problem(("network",), allowed, given=f"{len(networks)} dies")
     if not all(_alike(networks[0], die) for die in networks[1:]):
         yield Problem(("network",), "must be dies that hold the same written weights", remedy="program them alike")
+
+
+def _apart(before: Any, after: Any) -> bool:
+    """Whether a step changed the matrices ahead of the layers of a network, where it has any."""
+    one, other = (getattr(network, "decorrelation", None) for network in (before, after))
+    if one is None or other is None:
+        return one is not other
+    return any(not np.array_equal(*pair) for pair in zip(one, other, strict=True))
 
 
 def _alike(one: Any, other: Any) -> bool:

@@ -25,6 +25,9 @@ def learning_problems(training: TrainingSpec, chip: ChipSpec, classes: int) -> I
     for problem in entry.unfit(options, classes):
         yield problem.within("training", "rule_options")
     if training.where == "ideal":
+        if "decorrelate" in entry.requires(options):
+            allowed = "learns matrices ahead of the layers, which are not programmed with the weights"
+            yield Problem(("training", "rule"), allowed, f'"{training.rule}"', 'set training.where = "chip"')
         return
     asked = [(name, "rule") for name in entry.requires(options)]
     asked += [("written", "weight_decay")] if training.weight_decay else []

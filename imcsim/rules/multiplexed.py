@@ -92,13 +92,7 @@ def multiplexed_gradient_descent(spec: MgdSpec = _DEFAULT) -> LearningRule:
     def init(network: Any, rng: Generators) -> MgdState:
         if spec.perturb == "nodes":
             require(network, "each_loss", "the loss of each sample", "perturbation of nodes")
-        sizes = sizes_of(network.shapes) if spec.perturb == "weights" else [units for _, units in network.shapes]
-        keys, layers = draw_keys(rng), tuple(range(len(sizes)))
-        groups = (layers,) if spec.scope == "global" else tuple((layer,) for layer in layers)
-        parts = tuple(
-            Part(group, begun(spec, sum(sizes[layer] for layer in group), children(keys, "code", number)))
-            for number, group in enumerate(groups)
-        )
+        parts = _parts(spec, network.shapes, rng)
         if spec.perturb == "weights":
             for part in parts:
                 require_written(network, part.code.largest, "norm", spec.norm)
@@ -108,6 +102,8 @@ def multiplexed_gradient_descent(spec: MgdSpec = _DEFAULT) -> LearningRule:
         told = cost(spec, network.shapes, batch.x.shape[-2])
         counts, estimates = Counts(random_numbers=told.random_numbers), []
         time, unseen = state.time, state.unseen
+        if not time:  # under a key of this step: several dies begin alike, and must not perturb alike
+            state = state._replace(parts=_parts(spec, network.shapes, rng))
         for group, share in _groups(batch, spec.tau_theta // spec.tau_x):
             reads = network.forward(group.x, rng)
             before = network.loss(reads, group.y, rng)
@@ -125,6 +121,16 @@ def multiplexed_gradient_descent(spec: MgdSpec = _DEFAULT) -> LearningRule:
         return total(estimates), MgdState(state.parts, time, unseen), Info(counts, told.stored, network)
 
     return LearningRule(init, step)
+
+
+def _parts(spec: MgdSpec, shapes: Shapes, rng: Generators) -> tuple[Part, ...]:
+    sizes = sizes_of(shapes) if spec.perturb == "weights" else [units for _, units in shapes]
+    keys, layers = draw_keys(rng), tuple(range(len(sizes)))
+    groups = (layers,) if spec.scope == "global" else tuple((layer,) for layer in layers)
+    return tuple(
+        Part(group, begun(spec, sum(sizes[layer] for layer in group), children(keys, "code", number)))
+        for number, group in enumerate(groups)
+    )
 
 
 def _of_weights(

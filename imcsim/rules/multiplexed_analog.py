@@ -70,12 +70,16 @@ def analog_multiplexed_gradient_descent(spec: AnalogMgdSpec = _DEFAULT) -> Learn
         return AnalogState(code, 0, None, 0.0, 0.0, 0.0, unseen=0)
 
     def step(network: Any, state: AnalogState, batch: Batch, rng: Generators) -> tuple[Updates, AnalogState, Info]:
-        shapes, code, layers = network.shapes, state.code, range(len(network.shapes))
+        shapes, layers = network.shapes, range(len(network.shapes))
+        # under a key of the first step: several dies begin alike, and must not perturb alike
+        code = state.code if state.time else begun(spec, sum(sizes_of(shapes)), rng)
         periods = [(state.time + t) // spec.tau_p for t in range(spec.tau_x)]
         probes = (as_updates(shapes, layers, code.at(period)) for period in periods)
         probed = network.probe(batch.x, batch.y, WeightProbes(whole_codes(network, one) for one in probes), rng)
         costs = probed.losses.mean(axis=-1)
         before = state.cost if _same(batch, state.batch) else costs[0]
+        changes = np.diff(costs, axis=0, prepend=np.asarray(before)[np.newaxis])
+        unseen = unseen_after(network, state.unseen, changes, "norm")
         high_pass, low_pass, total = state.high_pass, state.low_pass, 0.0
         for now, period in zip(costs, periods, strict=True):
             high_pass, before = passed * (high_pass + now - before), now
@@ -83,7 +87,6 @@ def analog_multiplexed_gradient_descent(spec: AnalogMgdSpec = _DEFAULT) -> Learn
             low_pass = kept * low_pass + (1.0 - kept) * product
             total = total + low_pass
         told = cost(spec, shapes, batch.x.shape[-2])
-        unseen = unseen_after(network, state.unseen, probed.losses - probed.losses[0], "norm")
         state = AnalogState(code, state.time + spec.tau_x, batch, before, high_pass, low_pass, unseen)
         counts = probed.counts.plus(Counts(random_numbers=told.random_numbers))
         asked = as_updates(shapes, layers, np.asarray(total) / (spec.tau_x * passed))

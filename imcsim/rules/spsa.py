@@ -52,12 +52,13 @@ def spsa(spec: SpsaSpec = _DEFAULT) -> LearningRule:
     """Unbiased as far as the loss is linear over c, or quadratic with central differences."""
 
     def init(network: Any, rng: Generators) -> SpsaState:
-        parameters = sum(sizes_of(network.shapes))
         require_written(network, spec.step, "step", spec.step)
-        return SpsaState(begun(CodeSpec(norm=spec.step * math.sqrt(parameters)), parameters, rng), 0, unseen=0)
+        return SpsaState(_code(spec, network.shapes, rng), 0, unseen=0)
 
     def step(network: Any, state: SpsaState, batch: Batch, rng: Generators) -> tuple[Updates, SpsaState, Info]:
         (code, drawn, unseen), shapes = state, network.shapes
+        if not drawn:  # under a key of this step: several dies begin alike, and must not perturb alike
+            code = _code(spec, shapes, rng)
         layers, samples, until = range(len(shapes)), batch.x.shape[-2], drawn + spec.draws
         told = cost(spec, shapes, samples)
         counts = Counts(random_numbers=told.random_numbers)
@@ -85,6 +86,11 @@ def spsa(spec: SpsaSpec = _DEFAULT) -> LearningRule:
         return estimate, SpsaState(code, until, unseen), Info(counts, told.stored, probed.network)
 
     return LearningRule(init, step)
+
+
+def _code(spec: SpsaSpec, shapes: Shapes, rng: Generators) -> Code:
+    parameters = sum(sizes_of(shapes))
+    return begun(CodeSpec(norm=spec.step * math.sqrt(parameters)), parameters, rng)
 
 
 def cost(spec: SpsaSpec, shapes: Shapes, samples: int) -> StepCost:

@@ -243,3 +243,11 @@ def test_nodes_need_the_loss_of_each_sample_and_weights_do_not():
     options = {"code": "walsh", "norm": 0.05, "tau_x": 128, "tau_theta": 128}
     found = estimate(network=network, **options)
     assert cosine(found, gradient_of(network, batch_of(network))) > 0.9
+
+
+@pytest.mark.parametrize("name", ["mgd", "mgd_analog", "spsa"])
+def test_dies_that_begin_alike_perturb_each_by_a_code_of_its_own(name):
+    network, rule = network_of(), learning_rule(name)
+    state, batch = rule.init(network, child(0, "shared")), batch_of(network)
+    one, other = (changes(rule.step(network, state, batch, child(0, "step", die))[0])[0] for die in range(2))
+    assert 0.01 < np.mean(np.sign(one) == np.sign(other)) < 0.99

@@ -32,7 +32,7 @@ def settled(code, tau_theta):
     options = {"code": code, "norm": 1e-3, "tau_theta": tau_theta, "tau_x": steps, **FAST.get(code, {})}
     rule = learning_rule("mgd_analog", options)
     state = rule.init(network, [child(member, "code") for member in range(MEMBERS)])
-    _, state, _ = rule.step(network, state, batch, child(0, "step"))
+    _, state, _ = rule.step(network, state, batch, [child(member, "step") for member in range(MEMBERS)])
     exact = on_chip_backprop()
     updates, _, _ = exact.step(network, exact.init(network, child(0, "init")), batch, child(0, "step"))
     parts = [part for u in updates for part in (u.weights.x.swapaxes(-1, -2) @ u.weights.delta, u.biases)]

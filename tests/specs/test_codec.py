@@ -196,9 +196,9 @@ SCHEDULES = st.none() | specs(StepSchedule) | specs(CosineSchedule) | specs(Inve
 def training_specs(draw):
     made = {"schedule": SCHEDULES, "rule": st.none(), "rule_options": st.none()}
     values = {field.name: draw(made.get(field.name, values_of(field))) for field in fields_of(TrainingSpec)}
-    if values["where"] == "digital":  # float weights have no resolution to round to, and no ranges
+    if values["where"] != "chip":  # float weights have no resolution to round to, and no ranges
         values |= {"rounding": None, "calibrate_every_epochs": None}
-    values["rule"] = draw(st.sampled_from([*RULES] if values["where"] == "chip" else ["backprop", "hardware_aware"]))
+    values["rule"] = draw(st.sampled_from(["backprop", "hardware_aware"] if values["where"] == "digital" else [*RULES]))
     options = known_options(values["rule"])
     pruning = {"pruning": specs(PruningSpec)} if "pruning" in {field.name for field in fields_of(options)} else {}
     values["rule_options"] = draw(st.none() | specs(options, **pruning))
