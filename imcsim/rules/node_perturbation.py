@@ -23,6 +23,7 @@ from imcsim.network.protocols import Counts, LayerUpdate, Reads, Updates
 from imcsim.rng import Generators, Keys, children, draw_keys, drawn
 from imcsim.rules.entry import RuleEntry, Shapes, StepCost, needs_each_loss, units_of, weights_of
 from imcsim.rules.layer_updates import mean, outer
+from imcsim.rules.resolved import refusing_the_unseen
 from imcsim.rules.rule import Batch, Info, LearningRule, require
 from imcsim.specs.fields import Spec, limited
 
@@ -63,7 +64,7 @@ def node_perturbation(spec: NodeSpec = _PLAIN) -> LearningRule:
             estimates.append(_outer(reads, [slope * one for one in eps]))
         return mean(estimates), state, info_of(network, known_noise_cost(spec, network.shapes, batch.x.shape[-2]))
 
-    return LearningRule(needs_losses, step)
+    return refusing_the_unseen(LearningRule(needs_losses, step), "sigma")
 
 
 def activity_node_perturbation(spec: MeasuredNodeSpec = _MEASURED) -> LearningRule:
@@ -83,7 +84,7 @@ def activity_node_perturbation(spec: MeasuredNodeSpec = _MEASURED) -> LearningRu
             estimates.append(by_activity(first, noisy_pass(network, batch, eps, keys, "noisy", draw), units))
         return mean(estimates), state, info_of(network, together_cost(spec, network.shapes, batch.x.shape[-2]))
 
-    return LearningRule(needs_losses, step)
+    return refusing_the_unseen(LearningRule(needs_losses, step), "sigma")
 
 
 def iterative_node_perturbation(spec: MeasuredNodeSpec = _MEASURED) -> LearningRule:
@@ -104,7 +105,7 @@ def iterative_node_perturbation(spec: MeasuredNodeSpec = _MEASURED) -> LearningR
             estimates.append(tuple(updates))
         return mean(estimates), state, info_of(network, iterative_cost(spec, network.shapes, batch.x.shape[-2]))
 
-    return LearningRule(needs_losses, step)
+    return refusing_the_unseen(LearningRule(needs_losses, step), "sigma")
 
 
 def needs_losses(network: Any, rng: Generators) -> None:

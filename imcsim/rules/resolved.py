@@ -8,9 +8,11 @@ import numpy as np
 
 from imcsim.errors import CapabilityError, SpecError
 from imcsim.network.protocols import Updates
+from imcsim.rng import Generators
 from imcsim.rules.codes import Code, SinusoidalCode
 from imcsim.rules.layer_updates import times
 from imcsim.rules.perturbed import code_steps, in_codes, require_seen
+from imcsim.rules.rule import Batch, Info, LearningRule
 from imcsim.updates import Dense, dense
 
 Array = np.ndarray[Any, Any]
@@ -57,6 +59,23 @@ def by_what_was_written(network: Any, updates: Updates, code: Code) -> Updates:
         return updates
     written = [float(in_codes(np.asarray(code.largest), step)) for step in steps]
     return times(updates, [code.largest / one for one in written], [1.0] * len(steps))
+
+
+def refusing_the_unseen(rule: LearningRule, option: str) -> LearningRule:
+    """A rule that perturbs by `option`, and refuses to go on when a loss ADC has shown nothing of a hundred steps."""
+
+    def init(network: Any, rng: Generators) -> tuple[Any, int | None]:
+        return rule.init(network, rng), 0
+
+    def step(network: Any, state: Any, batch: Batch, rng: Generators) -> tuple[Updates, Any, Info]:
+        (of_rule, unseen) = state
+        updates, of_rule, info = rule.step(network, of_rule, batch, rng)
+        if unseen is not None:
+            told = np.array([any(np.any(one.biases) or np.any(one.weights.delta) for one in updates)])
+            unseen = unseen_after(network, unseen, told, option)
+        return updates, (of_rule, unseen), info
+
+    return LearningRule(init, step)
 
 
 def unseen_after(network: Any, unseen: int | None, changes: Array, option: str) -> int | None:

@@ -22,6 +22,7 @@ from imcsim.rng import Generators, children, draw_keys, drawn
 from imcsim.rules.entry import RuleEntry, Shapes, StepCost, needs_nothing, units_of, weights_of
 from imcsim.rules.layer_updates import times, total
 from imcsim.rules.perturbed import code_steps, in_codes, weight_steps
+from imcsim.rules.resolved import refusing_the_unseen
 from imcsim.rules.rule import Batch, Info, LearningRule
 from imcsim.specs.fields import Spec, limited
 from imcsim.updates import Dense
@@ -70,7 +71,7 @@ def weight_perturbation(spec: WeightSpec = _DEFAULT) -> LearningRule:
         assert summed is not None
         return summed, state, Info(counts, told.stored, network)
 
-    return LearningRule(init, step)
+    return refusing_the_unseen(LearningRule(init, step), "sigma")
 
 
 def _variances(spec: WeightSpec, codes: Sequence[float]) -> list[float]:

@@ -102,7 +102,11 @@ def test_ahead_of_any_change_digital_matrices_change_no_bit():
     assert bare.cost(10) == with_them.cost(10)
     rule = learning_rule("np")
     for one, other in zip(
-        *(rule.step(net, None, samples(), child(0, "step"))[0] for net in (bare, with_them)), strict=True
+        *(
+            rule.step(net, rule.init(net, child(0, "init")), samples(), child(0, "step"))[0]
+            for net in (bare, with_them)
+        ),
+        strict=True,
     ):
         np.testing.assert_array_equal(one.weights.delta, other.weights.delta)
 

@@ -1,5 +1,7 @@
 """Perturbations of all weights at once that a chip cannot write, or the loss ADC cannot see, are refused."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from rule_cases import SAMPLES, SHAPES, changes, network_of, one_step
@@ -72,3 +74,16 @@ def test_an_estimate_divides_by_what_a_write_in_whole_codes_makes_of_a_perturbat
         found = changes(one_step(rule, chip, batch, child(0, "run"))[0])
         for one, gradient in zip(found, exact, strict=False):
             assert (one * gradient).sum() / np.square(gradient).sum() == pytest.approx(1.0, abs=0.05)
+
+
+@pytest.mark.parametrize("name", ["np", "anp", "inp", "wp"])
+def test_noise_of_which_the_loss_adc_shows_nothing_in_a_hundred_steps_is_refused(name):
+    network, rule = network_of(), learning_rule(name, {"sigma": 1e-9})
+    blind = dataclasses.replace(network, loss_adc=LossADC(bits=2, full_scale=8.0))
+    state, batch = rule.init(blind, child(0, "init")), batch_for(SAMPLES)
+    for number in range(MOST_UNSEEN - 1):
+        _, state, _ = rule.step(blind, state, batch, child(0, "step", number))
+    with pytest.raises(SpecError, match=r"rule_options.sigma: .* the loss ADC cannot see: none of 100"):
+        rule.step(blind, state, batch, child(0, "step", MOST_UNSEEN))
+    _, (_, unseen), _ = rule.step(network, rule.init(network, child(0, "init")), batch, child(0, "step"))
+    assert unseen is None
