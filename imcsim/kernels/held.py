@@ -15,7 +15,6 @@ from imcsim.kernels.jit import parallel_kernel
 from imcsim.kernels.philox import fill_normals
 from imcsim.kernels.sums import convert_sample
 
-
 _NORMALS = 4096  # drawn in one go: 16 KB, which the first-level cache holds
 
 

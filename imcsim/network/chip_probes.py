@@ -21,12 +21,14 @@ from imcsim.kernels.in_turn import ACTIVATIONS
 from imcsim.kernels.in_turn import LOSSES as IN_KERNEL
 from imcsim.mapping import quantise_weights
 from imcsim.network.bulk import wanted
+from imcsim.network.decorrelation import MatrixArray
 from imcsim.network.losses import LOSSES
 from imcsim.network.on_chip import ChipNetwork
 from imcsim.network.probing import how_many, in_turn, one_by_one, probed, together
 from imcsim.network.protocols import (
     LayerUpdate,
     NodeProbes,
+    NodesInTurn,
     Probed,
     Probes,
     Updates,
@@ -52,7 +54,8 @@ def probe_chip(
 ) -> Probed:
     """What LearningChip.probe gives: in bulk where that is the same, else in turn."""
     chip = network.chip
-    in_bulk = chip.decorrelation is None and all(isinstance(layer, Crossbar) and layer.holds for layer in chip.layers)
+    held = all(isinstance(layer, Crossbar) and layer.holds for layer in chip.layers)
+    in_bulk = held and chip.decorrelation is None
     if in_bulk and isinstance(probes, WeightsInTurn) and _settled(network):
         key, steps = draw_key(rng), _all_steps(network.shapes, probes)
         moved = network.write(steps, child(key, "write"), now_s=now_s)
@@ -62,11 +65,13 @@ def probe_chip(
     if in_bulk and not isinstance(probes, WeightsInTurn | WeightProbes):
         nodes = one_by_one(network, probes)
         assert isinstance(nodes, NodeProbes)
-        if not _draws(chip):
-            return together(network, x, target, nodes, rng)
         many = how_many(network, x, nodes)
         losses = Passes(network, x, target, now_s).with_nodes(nodes.nodes, many, draw_key(rng))
         return probed(network, network, [loss for part in losses for loss in part], x)
+    if held and isinstance(probes, NodeProbes | NodesInTurn) and _digital(chip) and not _draws(chip):
+        nodes = one_by_one(network, probes)
+        assert isinstance(nodes, NodeProbes)
+        return together(network, x, target, nodes, rng)
     return in_turn(network, x, target, probes, rng, now_s, written_back)
 
 
@@ -98,8 +103,15 @@ class Passes:
         for start in range(0, many, at_once):
             part = tuple(None if one is None else np.asarray(one)[start : start + at_once] for one in nodes)
             stream = draw_key(child(key, "nodes", start))
-            read = self._first.read(min(at_once, many - start), child(stream, "held"))
+            read = self._sums(min(at_once, many - start), stream)
             yield self._losses(0, read, self._chip.biases[0][None], stream, part)
+
+    def _sums(self, passes: int, key: int) -> Array:
+        """The products of the first layer in each pass; read once where nothing is drawn."""
+        if _draws(self._chip):
+            return self._first.read(passes, child(key, "held"))
+        read = _crossbars(self._chip)[0].mvm(self.x, child(key, "held"), now_s=self.now_s)
+        return np.repeat(read[None], passes, axis=0)
 
     def _entering(self, layer: int, passes: int, key: int) -> Held:
         """What enters a layer, held: the same in all passes, or, where noise is drawn below, of each its own."""
@@ -119,7 +131,7 @@ class Passes:
     def _losses(
         self, layer: int, z: Array, biases: Array, key: int, nodes: tuple[Array | None, ...] | None = None
     ) -> Array:
-        """The losses of products z (passes, samples, outputs) of a layer, its biases (1 or passes, outputs) not in them.
+        """The losses of products z (passes, samples, outputs) of a layer, without its biases (1 or passes, outputs).
 
         `nodes` is added to the sums of this layer and of those above. z is overwritten.
         """
@@ -216,6 +228,11 @@ def _settled(network: Any) -> bool:
 def _draws(chip: ChipNetwork) -> bool:
     """Whether passes draw noise."""
     return any(layer.draws for layer in _crossbars(chip))
+
+
+def _digital(chip: ChipNetwork) -> bool:
+    """Whether no matrix ahead of a layer is on an array."""
+    return not any(isinstance(matrix, MatrixArray) for matrix in chip.decorrelation or ())
 
 
 def _crossbars(chip: ChipNetwork) -> tuple[Crossbar, ...]:

@@ -85,7 +85,7 @@ def test_weights_have_the_losses_they_have_in_turn(name, monkeypatch):
 def test_nodes_have_the_losses_they_have_in_turn(name):
     network = chip(QUIET[name])
     found, each = network.probe(X, Y, NodesInTurn(0.1), rng()), turn(network, NodesInTurn(0.1))
-    np.testing.assert_array_equal(found.losses, each.losses)
+    np.testing.assert_allclose(found.losses, each.losses, rtol=1e-12, atol=1e-14)
     assert found.counts == each.counts
 
 
