@@ -374,7 +374,7 @@ class Crossbar:
         """The inputs (1 or members, samples, rows), float32 or float64, of x (..., rows); of axis 1: cols."""
         rows, members = self.die.shape[axis], self.die.members
         samples = np.asarray(x)
-        samples = samples if samples.dtype == np.float32 else samples.astype(np.float64)
+        samples = samples if samples.dtype == np.float32 else samples.astype(np.float64, copy=False)
         if samples.ndim == 0 or samples.shape[-1] != rows:
             raise SpecError.of(name, f"must have {rows} inputs on its last axis", given=f"shape {samples.shape}")
         if members is None:

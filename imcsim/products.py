@@ -205,9 +205,13 @@ def padded(column: Column, adc: Converters, pair: int, more: int) -> tuple[Colum
 
     def wide(values: Array) -> Array:
         parts = np.asarray(values, np.float32).reshape(pair, -1)
+        if more == 0:  # np.pad takes as long for nothing
+            return parts.reshape(-1)
         return np.pad(parts, ((0, 0), (0, more)), mode="edge").reshape(-1)
 
     def wider(values: Array) -> Array:
+        if more == 0:
+            return np.ascontiguousarray(values)
         padding = [(0, 0)] * (values.ndim - 1) + [(0, more)]
         return np.ascontiguousarray(np.pad(values, padding, mode="edge")) if values.size else values
 

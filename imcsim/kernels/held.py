@@ -15,6 +15,8 @@ from imcsim.kernels.jit import parallel_kernel
 from imcsim.kernels.philox import fill_normals
 from imcsim.kernels.sums import convert_sample
 
+_NORMALS = 4096  # drawn in one go: 16 KB, which the first-level cache holds
+
 
 class Sums(NamedTuple):
     """What the columns of some inputs add up to, in MAC units, and the variances of that in their squares: float64.
@@ -85,15 +87,18 @@ def draw_codes(u, sigma, weights, max_code, key, passes):
     """
     samples, conversions, columns = u.shape
     out = np.empty((passes, samples, columns))
-    zero, top = np.float32(0), np.float32(max_code)
+    zero, top, each = np.float32(0), np.float32(max_code), conversions * columns
+    together = max(1, min(_NORMALS // each, passes))
     for sample in nb.prange(samples):
-        noise, totals = np.empty(conversions * columns, np.float32), np.empty(columns, np.float32)
+        noise, totals = np.empty(together * each, np.float32), np.empty(columns, np.float32)
         for number in range(passes):
-            fill_normals(noise, key, 0, np.uint32(number), np.uint32(sample), np.uint32(CELL_NOISE))
+            start = number % together * each
+            if start == 0:  # for passes together, as a call costs as much as some dozens of normals
+                fill_normals(noise, key, 0, np.uint32(number), np.uint32(sample), np.uint32(CELL_NOISE))
             totals[:] = 0
             for k in range(conversions):
                 weight, value, deviation = np.float32(weights[k]), u[sample, k], sigma[sample, k]
-                drawn = noise[k * columns : (k + 1) * columns]
+                drawn = noise[start + k * columns : start + (k + 1) * columns]
                 for c in range(columns):
                     totals[c] += weight * min(max(np.rint(value[c] + deviation[c] * drawn[c]), zero), top)
             out[number, sample] = totals

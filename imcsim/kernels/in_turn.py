@@ -62,7 +62,7 @@ def losses_in_turn(clean, layer, row, unit, step):
         for k in range(first, min(first + _TOGETHER, many)):
             _move(clean, member, layer[k], row[k], unit[k], step[k], moved)
             outputs = _carry(clean, member, layer[k], unit[k], moved, one, other)
-            _loss(clean.loss, outputs, clean.target[member % clean.target.shape[0]], moved, out[k, member])
+            loss_of(clean.loss, outputs, clean.target[member % clean.target.shape[0]], moved, out[k, member])
     return out
 
 
@@ -91,7 +91,7 @@ def _carry(clean, member, layer, unit, moved, one, other):
             one[c] = sums[start + c]
         one[unit] = moved
         return one[: units[last + 1]]
-    _activate(clean.activation, moved)
+    activate(clean.activation, moved)
     before = clean.hidden[member, start + unit]
     for b in range(moved.size):
         moved[b] -= before[b]
@@ -109,7 +109,7 @@ def _carry(clean, member, layer, unit, moved, one, other):
         start += units[above]
         below, here = units[above], units[above + 1]
         for c in range(below):
-            _activate(clean.activation, one[c])
+            activate(clean.activation, one[c])
         matrix = clean.weights[member, weight : weight + below * here].reshape((below, here))
         multiply_transposed(matrix, 0, 0, here, one[:below], other)
         for c in range(here):
@@ -121,7 +121,7 @@ def _carry(clean, member, layer, unit, moved, one, other):
 
 
 @inline
-def _activate(activation, z):
+def activate(activation, z):
     """The activation of sums (samples,), in their place."""
     if activation == _RELU:
         for b in range(z.size):
@@ -142,7 +142,7 @@ def _tanh(z):
 
 
 @inline
-def _loss(loss, z, target, most, out):
+def loss_of(loss, z, target, most, out):
     """The loss of sums z (outputs, samples), written over: out (samples,); `most` is a buffer (samples,)."""
     outputs, samples = z.shape
     out[:] = 0.0

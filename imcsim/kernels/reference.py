@@ -284,7 +284,13 @@ def changed_sums(sums: Array, x: Array, change: Changes, states: Array) -> Array
 
 def draw_codes(u: Array, sigma: Array, weights: Array, max_code: int, key: int, passes: int) -> Array:
     """The twin of held.draw_codes."""
-    noise = np.array([[normals(u[0].size, key, p, s, CELL_NOISE) for s in range(len(u))] for p in range(passes)])
+    each = u[0].size
+    together = max(1, min(4096 // each, passes))  # passes that draw from one stream
+    noise = np.empty((passes, len(u), each))
+    for first in range(0, passes, together):
+        for sample in range(len(u)):
+            drawn = normals(together * each, key, first, sample, CELL_NOISE).reshape(together, each)
+            noise[first : first + together, sample] = drawn[: passes - first]
     codes = np.clip(np.rint(u + sigma * noise.reshape(passes, *u.shape)), 0, max_code)
     return np.asarray(np.einsum("k,pskc->psc", weights, codes))
 

@@ -23,7 +23,7 @@ def losses_one_by_one(network: Any, reads: Reads, target: Array, probes: NodesIn
 
     alone = reads.z[-1].ndim == 2
     members, samples = 1 if alone else len(reads.z[-1]), reads.z[-1].shape[-2]
-    wanted = _wanted(target, network.shapes[-1][1])
+    outputs = wanted(target, network.shapes[-1][1])
     clean = Clean(
         inputs=_stacked(reads.a_in[:1] if isinstance(probes, WeightsInTurn) else (), members, samples),
         hidden=_stacked(reads.a_in[1:], members, samples),
@@ -31,7 +31,7 @@ def losses_one_by_one(network: Any, reads: Reads, target: Array, probes: NodesIn
         weights=_flat([w.reshape(*w.shape[:-2], -1) for w in network.mlp.weights[1:]], members),
         biases=_flat(network.mlp.biases, members),
         units=np.array([network.shapes[0][0], *(outputs for _, outputs in network.shapes)]),
-        target=_stacked((wanted,), 1 if wanted.ndim == 2 else len(wanted), samples),
+        target=_stacked((outputs,), 1 if outputs.ndim == 2 else len(outputs), samples),
         activation=ACTIVATIONS.index(network.activation),
         loss=IN_KERNEL.index(network.loss_name),
     )
@@ -51,7 +51,7 @@ def serves(network: Any) -> bool:
     return bool(known and network.neurons is None and network.decorrelation is None)
 
 
-def _wanted(target: Array, outputs: int) -> Array:
+def wanted(target: Array, outputs: int) -> Array:
     """What the outputs (..., samples, outputs) should be: one-hot labels, but of a single output, or as told."""
     if np.issubdtype(target.dtype, np.floating):
         return target

@@ -13,17 +13,24 @@ from typing import Any
 
 import numpy as np
 
+from imcsim.converters.loss import read_loss
 from imcsim.crossbar import Crossbar
 from imcsim.held import Held
+from imcsim.kernels.digital import activate_sums, losses_of_sums
+from imcsim.kernels.in_turn import ACTIVATIONS
+from imcsim.kernels.in_turn import LOSSES as IN_KERNEL
 from imcsim.mapping import quantise_weights
+from imcsim.network.bulk import wanted
+from imcsim.network.decorrelation import MatrixArray
+from imcsim.network.losses import LOSSES
 from imcsim.network.on_chip import ChipNetwork
 from imcsim.network.probing import how_many, in_turn, one_by_one, probed, together
 from imcsim.network.protocols import (
     LayerUpdate,
     NodeProbes,
+    NodesInTurn,
     Probed,
     Probes,
-    Reads,
     Updates,
     WeightProbes,
     WeightsInTurn,
@@ -47,8 +54,8 @@ def probe_chip(
 ) -> Probed:
     """What LearningChip.probe gives: in bulk where that is the same, else in turn."""
     chip = network.chip
-    plain = chip.decorrelation is None  # nothing else lies between the layers
-    in_bulk = plain and all(isinstance(layer, Crossbar) and layer.holds for layer in chip.layers)
+    held = all(isinstance(layer, Crossbar) and layer.holds for layer in chip.layers)
+    in_bulk = held and chip.decorrelation is None
     if in_bulk and isinstance(probes, WeightsInTurn) and _settled(network):
         key, steps = draw_key(rng), _all_steps(network.shapes, probes)
         moved = network.write(steps, child(key, "write"), now_s=now_s)
@@ -58,11 +65,13 @@ def probe_chip(
     if in_bulk and not isinstance(probes, WeightsInTurn | WeightProbes):
         nodes = one_by_one(network, probes)
         assert isinstance(nodes, NodeProbes)
-        if not _draws(chip):
-            return together(network, x, target, nodes, rng)
         many = how_many(network, x, nodes)
         losses = Passes(network, x, target, now_s).with_nodes(nodes.nodes, many, draw_key(rng))
         return probed(network, network, [loss for part in losses for loss in part], x)
+    if held and isinstance(probes, NodeProbes | NodesInTurn) and _digital(chip) and not _draws(chip):
+        nodes = one_by_one(network, probes)
+        assert isinstance(nodes, NodeProbes)
+        return together(network, x, target, nodes, rng)
     return in_turn(network, x, target, probes, rng, now_s, written_back)
 
 
@@ -86,7 +95,7 @@ class Passes:
                 held = self._entering(layer, len(place), stream)
                 found = np.where(row < inputs, row, -1)
                 read = moved.chip.layers[layer].changed_in(held, found, column, child(stream, "changed"))
-                yield self._losses(layer, read + self._biases(moved, layer, row, column)[:, None], stream)
+                yield self._losses(layer, read, self._biases(moved, layer, row, column), stream)
 
     def with_nodes(self, nodes: tuple[Array | None, ...], many: int, key: int) -> Iterator[Array]:
         """Losses of so many passes whose sums are perturbed, as NodeProbes has them."""
@@ -94,8 +103,15 @@ class Passes:
         for start in range(0, many, at_once):
             part = tuple(None if one is None else np.asarray(one)[start : start + at_once] for one in nodes)
             stream = draw_key(child(key, "nodes", start))
-            read = self._first.read(min(at_once, many - start), child(stream, "held"))
-            yield self._losses(0, read + self._chip.biases[0], stream, part)
+            read = self._sums(min(at_once, many - start), stream)
+            yield self._losses(0, read, self._chip.biases[0][None], stream, part)
+
+    def _sums(self, passes: int, key: int) -> Array:
+        """The products of the first layer in each pass; read once where nothing is drawn."""
+        if _draws(self._chip):
+            return self._first.read(passes, child(key, "held"))
+        read = _crossbars(self._chip)[0].mvm(self.x, child(key, "held"), now_s=self.now_s)
+        return np.repeat(read[None], passes, axis=0)
 
     def _entering(self, layer: int, passes: int, key: int) -> Held:
         """What enters a layer, held: the same in all passes, or, where noise is drawn below, of each its own."""
@@ -112,15 +128,39 @@ class Passes:
             self._alike[layer] = held
         return held
 
-    def _losses(self, layer: int, z: Array, key: int, nodes: tuple[Array | None, ...] | None = None) -> Array:
-        """The losses of sums z (passes, samples, outputs) of a layer, which, with those above, `nodes` is added to."""
+    def _losses(
+        self, layer: int, z: Array, biases: Array, key: int, nodes: tuple[Array | None, ...] | None = None
+    ) -> Array:
+        """The losses of products z (passes, samples, outputs) of a layer, without its biases (1 or passes, outputs).
+
+        `nodes` is added to the sums of this layer and of those above. z is overwritten.
+        """
         chip, last = self._chip, len(self._chip.layers) - 1
-        for above in range(layer, last + 1):
-            if above > layer:
-                z = chip.sums(above, chip.outputs(above - 1, z), key, self.now_s)
-            if nodes is not None and (perturbation := nodes[above]) is not None:
-                z = z + perturbation
-        return np.asarray(self.network.loss(Reads((), (z,), ()), self.target, child(key, "loss")))
+        for here in range(layer, last):
+            outputs = self._outputs(here, z, biases, _added(nodes, here))
+            z = _crossbars(chip)[here + 1].mvm(outputs, child(key, "read", here + 1), now_s=self.now_s)
+            biases = chip.biases[here + 1][None]
+        added, name, adc = _added(nodes, last), self.network.loss_name, self.network.spec.loss_adc
+        if name in IN_KERNEL:
+            z = np.ascontiguousarray(z)
+            losses = np.asarray(losses_of_sums(z, biases, added, self._target, IN_KERNEL.index(name)))
+        else:
+            losses = LOSSES[name].value(z + _sums_of(biases, added), self.target)
+        return losses if adc is None else read_loss(adc, losses, child(key, "loss"))
+
+    def _outputs(self, layer: int, z: Array, biases: Array, added: Array) -> Array:
+        """What the neurons of a hidden layer make of z + biases + added."""
+        chip = self._chip
+        if chip.neurons[layer] is not None:
+            return chip.outputs(layer, z + _sums_of(biases, added))
+        z = np.ascontiguousarray(z)
+        activate_sums(z, biases, added, ACTIVATIONS.index(chip.activation))
+        return z
+
+    @cached_property
+    def _target(self) -> Array:
+        """What the outputs should be, (outputs, samples)."""
+        return np.ascontiguousarray(wanted(self.target, self.network.shapes[-1][1]).T, np.float64)
 
     def _biases(self, moved: Any, layer: int, row: Array, column: Array) -> Array:
         """The biases of each pass, (passes, outputs)."""
@@ -155,6 +195,17 @@ class Passes:
         return len(self.x) * max(of_layers)
 
 
+def _added(nodes: tuple[Array | None, ...] | None, layer: int) -> Array:
+    """What is added to the sums of a layer, (passes, 1 or samples, outputs); no entries where nothing is."""
+    found = None if nodes is None else nodes[layer]
+    return np.zeros((0, 0, 0)) if found is None else np.ascontiguousarray(found, np.float64)
+
+
+def _sums_of(biases: Array, added: Array) -> Array:
+    """Biases and what is added, as passes take them: (1 or passes, 1 or samples, outputs)."""
+    return biases[:, None] + added if added.size else biases[:, None]
+
+
 def _all_steps(shapes: tuple[tuple[int, int], ...], probes: WeightsInTurn) -> Updates:
     """All of the steps at once: as weights and biases do not know each other, each moves as it does by itself."""
     updates = []
@@ -177,6 +228,11 @@ def _settled(network: Any) -> bool:
 def _draws(chip: ChipNetwork) -> bool:
     """Whether passes draw noise."""
     return any(layer.draws for layer in _crossbars(chip))
+
+
+def _digital(chip: ChipNetwork) -> bool:
+    """Whether no matrix ahead of a layer is on an array."""
+    return not any(isinstance(matrix, MatrixArray) for matrix in chip.decorrelation or ())
 
 
 def _crossbars(chip: ChipNetwork) -> tuple[Crossbar, ...]:

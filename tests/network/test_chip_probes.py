@@ -13,6 +13,7 @@ from imcsim.network.protocols import LayerUpdate, NodesInTurn, WeightProbes, Wei
 from imcsim.rng import child
 from imcsim.specs.codec import overlay
 from imcsim.specs.dac import OneShotDAC
+from imcsim.specs.decorrelation import DigitalDecorrelation
 from imcsim.specs.learning import AnalogNeurons
 from imcsim.specs.library import load
 from imcsim.specs.loss_adc import LossADC
@@ -84,8 +85,17 @@ def test_weights_have_the_losses_they_have_in_turn(name, monkeypatch):
 def test_nodes_have_the_losses_they_have_in_turn(name):
     network = chip(QUIET[name])
     found, each = network.probe(X, Y, NodesInTurn(0.1), rng()), turn(network, NodesInTurn(0.1))
-    np.testing.assert_array_equal(found.losses, each.losses)
+    np.testing.assert_allclose(found.losses, each.losses, rtol=1e-12, atol=1e-14)
     assert found.counts == each.counts
+
+
+def test_matrices_ahead_of_the_layers_are_not_left_out():
+    signed = overlay(SRAM, {"dac": {"signed": True}}).replace("decorrelation", DigitalDecorrelation())
+    network = chip(signed)
+    changes = tuple(rng("matrix", k).normal(0, 0.1, one.shape) for k, one in enumerate(network.decorrelation))
+    network = network.decorrelate(changes, rng("decorrelate"))
+    found, each = network.probe(X, Y, steps_of(network), rng()), turn(network, steps_of(network))
+    np.testing.assert_array_equal(found.losses, each.losses)
 
 
 @pytest.mark.parametrize("name", ["accumulators", "bit by bit"])
