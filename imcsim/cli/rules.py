@@ -60,10 +60,12 @@ def _described(entry: RuleEntry) -> str:
 
 
 def _explained(cls: type[Spec]) -> Iterator[str]:
-    """What the options mean, and those inside them: their docstrings, each a line."""
-    from imcsim.specs.fields import fields_of
+    """What the options mean, those they build on first, and those inside them: their docstrings, each a line."""
+    from imcsim.specs.fields import Spec, fields_of
 
-    yield " ".join((cls.__doc__ or "").split())
+    for one in reversed(cls.__mro__):
+        if issubclass(one, Spec) and one is not Spec:
+            yield " ".join((one.__doc__ or "").split())
     for field in fields_of(cls):
         for inner in field.specs:
             yield from _explained(inner)

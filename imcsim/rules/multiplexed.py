@@ -39,7 +39,7 @@ Array = np.ndarray[Any, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class MgdSpec(CodeSpec):
-    """As CodeSpec; `tau_x` and `tau_theta`: time steps between two groups of samples, and between two updates.
+    """`tau_x` and `tau_theta`: time steps between two groups of samples, and between two updates.
 
     A batch is shown in tau_theta / tau_x groups, as equal as can be; where it has fewer samples, they are shown again.
     `scope` "layerwise" perturbs one layer after the other, each with a code of that norm. `perturb` "nodes" adds to

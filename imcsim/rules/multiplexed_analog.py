@@ -33,7 +33,7 @@ Array = np.ndarray[Any, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class AnalogMgdSpec(CodeSpec):
-    """As CodeSpec; a step is `tau_x` time steps on its batch, and gives the mean of G over them, in units of gradients.
+    """A step is `tau_x` time steps on its batch, and gives the mean of G over them, in units of gradients.
 
     With `tau_x` 1 the weights are updated every time step: then give a batch again and again, as one that is new in
     every step moves nothing. `tau_hp`, `tau_theta`: time constants of the high-pass and of the low-pass filter.

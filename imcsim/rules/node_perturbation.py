@@ -42,7 +42,7 @@ class NodeSpec(Spec):
 
 @dataclass(frozen=True, kw_only=True)
 class MeasuredNodeSpec(NodeSpec):
-    """As NodeSpec; with `passes` "two_noisy" both passes of a pair are noisy, and their difference is what tells."""
+    """With `passes` "two_noisy" both passes of a pair are noisy, and their difference is what tells."""
 
     passes: Literal["clean_and_noisy", "two_noisy"] = "clean_and_noisy"
 
