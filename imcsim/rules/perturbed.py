@@ -48,8 +48,8 @@ def weight_steps(network: Any, delta: float, option: str = "delta") -> tuple[flo
     coarsest = max(range(len(steps)), key=lambda layer: steps[layer])
     if delta < steps[coarsest] / 2.0:
         allowed = (
-            f"is a perturbation below the write resolution: weights of layer {coarsest} (the first is 0) are written in "
-            f"steps of {steps[coarsest]:.3g}"
+            f"is a perturbation below the write resolution: weights of layer {coarsest} (the first is 0) are written "
+            f"in steps of {steps[coarsest]:.3g}"
         )
         smallest = _rounded_up(steps[coarsest] / 2.0)
         remedy = f"set it to {smallest:g} or more, or give the array more weight_bits"
