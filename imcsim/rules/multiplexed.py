@@ -56,6 +56,9 @@ class MgdSpec(CodeSpec):
 
     def problems(self) -> Iterable[Problem]:
         yield from super().problems()
+        if self.step_length == "bounded" and self.code != "random":
+            allowed = "is how long estimates of random codes are: others come closer to the gradient, or reach it"
+            yield Problem(("step_length",), allowed, f'"bounded" with code = "{self.code}"', 'set it to "gradient"')
         for name, told in (
             ("tau_x", "a batch is shown in whole groups of tau_x time steps"),
             ("tau_p", "no perturbation may go on while the weights are updated"),

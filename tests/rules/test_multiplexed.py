@@ -251,3 +251,9 @@ def test_dies_that_begin_alike_perturb_each_by_a_code_of_its_own(name):
     state, batch = rule.init(network, child(0, "shared")), batch_of(network)
     one, other = (changes(rule.step(network, state, batch, child(0, "step", die))[0])[0] for die in range(2))
     assert 0.01 < np.mean(np.sign(one) == np.sign(other)) < 0.99
+
+
+@pytest.mark.parametrize("code", ["walsh", "sequential", "sinusoidal"])
+def test_a_bounded_step_is_refused_for_codes_that_are_not_random(code):
+    with pytest.raises(SpecError, match='step_length = "bounded" with code'):
+        rule_options("mgd", {"code": code, "step_length": "bounded"})
