@@ -226,9 +226,9 @@ def _least_squares_steps(
 def _squared_errors(adc: RangedADC, steps: Array, values: Array, counts: Array, signed: bool) -> Array:
     """The squared errors of conversion (steps,) of values (n,) that came `counts` times, in total."""
     reach, max_code = _reach(adc, signed), _levels(adc, signed) - 1
-    if values.size <= max_code:
-        lost = ((lsb, values - convert(values, -lsb * reach if signed else 0.0, lsb, max_code)) for lsb in steps)
-        return np.array([(counts * d * d).sum() for _, d in lost])
+    # each value by itself where they stay in the cache, and the edges of so many codes would take longer to find
+    if values.size <= min(32 * max_code, 16_384):
+        return np.array([_squared_error(lsb, values, counts, reach if signed else 0.0, max_code) for lsb in steps])
     # sum n (v - level)^2 = sum n v^2 - 2 level sum n v + level^2 sum n, from sums up to the edges between the codes
     order = np.argsort(values, kind="stable")
     v, n = values[order], counts[order]
@@ -241,6 +241,15 @@ def _squared_errors(adc: RangedADC, steps: Array, values: Array, counts: Array, 
     # what rounding leaves of an exact conversion; 16 bits that are not exact lose 1e-11 of sum n v^2 or more
     errors[errors < 1e-12 * second[-1]] = 0.0
     return errors
+
+
+def _squared_error(lsb: float, values: Array, counts: Array, reach: float, max_code: int) -> float:
+    """The squared error of the conversion `convert` from lo = -LSB reach, in total."""
+    exact = values / lsb + reach
+    codes = np.rint(exact)
+    np.clip(codes, 0.0, max_code, out=codes)
+    exact -= codes
+    return float(lsb * lsb * np.dot(counts * exact, exact))
 
 
 # Percentile
