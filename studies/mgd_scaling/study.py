@@ -29,7 +29,7 @@ from imcsim.rules.transforms import scale_by_learning_rate
 TARGET, BATCH = 0.8, 32
 WIDTHS = (4, 8, 16, 32, 64, 128, 256)
 RATES = (0.3, 0.1, 1.0, 0.03, 3.0)
-TAUS, TAU_WIDTH = (1, 10, 100), 8
+TAUS, TAU_WIDTH = (1, 10, 100, 1000), 8
 
 # Oripov et al. 2025, medians in learning_rules.md, section 2 (unverified): F-MNIST, six convolutions and three layers
 PARAMETERS = (520, 1.9e3, 7.3e3, 28.7e3, 114e3, 255e3, 452e3, 1.01e6, 1.80e6)
@@ -126,7 +126,7 @@ def published(out: Path, arguments: argparse.Namespace) -> None:
     rule = chain(learning_rule("mgd", {"norm": 0.1}), scale_by_learning_rate(2 * 10.0 / parameters))
     rows, start = [], time.perf_counter()
     with single_threaded_blas():
-        for found in learning(ensemble(width, data, 1, "sigmoid_mse"), rule, data, 1000, 1, every=1.4):
+        for found in learning(ensemble(width, data, 1, "sigmoid_mse"), rule, data, 1000, 1, every=1.2):
             rows.append({"step": found.step, "accuracy": found.accuracies[0], "passes": found.passes})
             print(rows[-1], flush=True)
             if time.perf_counter() - start > 60 * arguments.minutes:
