@@ -39,6 +39,11 @@ class DigitalMatrix(NamedTuple):
         del rng, now_s
         return DigitalMatrix(self.written + change)
 
+    @property
+    def draws(self) -> bool:
+        """Whether a read draws noise."""
+        return False
+
     def on_crossbar(self, what: Callable[[Crossbar], Crossbar]) -> DigitalMatrix:
         """Itself: there is no crossbar to do it to."""
         del what
@@ -75,6 +80,10 @@ class MatrixArray(NamedTuple):
     def add(self, change: Array, rng: np.random.Generator, *, now_s: float = 0.0) -> MatrixArray:
         written, kept = through(self.path, self.crossbar, self.kept, Dense(change), rng, now_s)
         return self._replace(crossbar=written, kept=kept)
+
+    @property
+    def draws(self) -> bool:
+        return self.crossbar.draws
 
     def on_crossbar(self, what: Callable[[Crossbar], Crossbar]) -> MatrixArray:
         return self._replace(crossbar=what(self.crossbar))

@@ -39,6 +39,11 @@ class ChipNetwork:
     neurons: tuple[Neurons | None, ...]
     decorrelation: tuple[Matrix, ...] | None = None
 
+    @property
+    def draws(self) -> bool:
+        """Whether passes draw noise, so that a second pass of the same differs from the first."""
+        return any(one.draws for one in (*self.layers, *(self.decorrelation or ())))
+
     def logits(self, x: Array, rng: Generators, *, now_s: float = 0.0) -> Array:
         """Run x (samples, inputs) through the chip at `now_s`: the last layer's sums, (samples, outputs).
 
