@@ -30,7 +30,8 @@ from imcsim.rules.codes import Code, CodeSpec, begun
 from imcsim.rules.entry import RuleEntry, Shapes, StepCost, units_of, weights_of
 from imcsim.rules.layer_updates import outer, total
 from imcsim.rules.parameters import as_updates, sizes_of
-from imcsim.rules.resolved import by_what_was_written, require_written, unseen_after, whole_codes
+from imcsim.rules.perturbed import require_written
+from imcsim.rules.resolved import by_what_was_written, unseen_after, whole_codes
 from imcsim.rules.rule import Batch, Info, LearningRule, require
 from imcsim.specs.fields import limited
 

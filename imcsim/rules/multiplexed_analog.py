@@ -24,7 +24,8 @@ from imcsim.rules.codes import Code, CodeSpec, begun
 from imcsim.rules.entry import RuleEntry, Shapes, StepCost, needs_nothing
 from imcsim.rules.multiplexed import perturbed_weights, random_numbers
 from imcsim.rules.parameters import as_updates, sizes_of
-from imcsim.rules.resolved import by_what_was_written, require_written, unseen_after, whole_codes
+from imcsim.rules.perturbed import require_written
+from imcsim.rules.resolved import by_what_was_written, unseen_after, whole_codes
 from imcsim.rules.rule import Batch, Info, LearningRule
 from imcsim.specs.fields import limited
 

@@ -45,16 +45,26 @@ def weight_steps(network: Any, delta: float, option: str = "delta") -> tuple[flo
     steps = code_steps(network)
     if steps is None:
         return (delta,) * len(network.shapes)
-    coarsest = max(range(len(steps)), key=lambda layer: steps[layer])
-    if delta < steps[coarsest] / 2.0:
-        allowed = (
-            f"is a perturbation below the write resolution: weights of layer {coarsest} (the first is 0) are written "
-            f"in steps of {steps[coarsest]:.3g}"
-        )
-        smallest = _rounded_up(steps[coarsest] / 2.0)
-        remedy = f"set it to {smallest:g} or more, or give the array more weight_bits"
-        raise SpecError.of(("rule_options", option), allowed, f"{delta:g}", remedy)
+    require_written(network, delta, option, delta)
     return tuple(float(in_codes(np.asarray(delta), step)) for step in steps)
+
+
+def require_written(network: Any, largest: float, option: str, given: float) -> None:
+    """Raise SpecError where the largest perturbation of a weight, that of `given` for `option`, is rounded to nothing.
+
+    A write rounds to whole codes, in the layer with the largest steps as in all others.
+    """
+    steps = code_steps(network)
+    if steps is None or largest >= max(steps) / 2.0:
+        return
+    coarsest = steps.index(max(steps))
+    allowed = (
+        f"moves no weight by more than {largest:.3g}, below the write resolution: weights of layer {coarsest} "
+        f"(the first is 0) are written in steps of {steps[coarsest]:.3g}"
+    )
+    smallest = _rounded_up(given * steps[coarsest] / 2.0 / largest)
+    remedy = f"set it to {smallest:g} or more, or give the array more weight_bits"
+    raise SpecError.of(("rule_options", option), allowed, f"{given:g}", remedy)
 
 
 def code_steps(network: Any) -> tuple[float, ...] | None:

@@ -1,4 +1,4 @@
-"""Whether a chip resolves perturbations of all weights at once: its writes their size, its loss ADC their effect."""
+"""Perturbations of all weights at once: as a chip writes them, and whether its loss ADC shows what they do."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from imcsim.errors import CapabilityError, SpecError
 from imcsim.network.protocols import Updates
 from imcsim.rng import Generators
 from imcsim.rules.codes import Code, SinusoidalCode
@@ -18,24 +17,6 @@ from imcsim.updates import Dense, dense
 Array = np.ndarray[Any, Any]
 
 MOST_UNSEEN = 100  # perturbations that no loss showed: one alone may well be too small to be seen
-
-
-def require_written(network: Any, largest: float, option: str, given: float) -> None:
-    """Raise SpecError where the largest perturbation of a weight, that of `given` for `option`, is rounded to nothing.
-
-    A write rounds to whole codes, in the layer with the largest steps as in all others.
-    """
-    try:
-        step = max(network.weight_lsb)
-    except (AttributeError, CapabilityError):  # weights without codes
-        return
-    if largest < step / 2.0:
-        allowed = f"moves no weight by more than {largest:.3g}, below the write resolution: codes are {step:.3g} apart"
-        # up to two digits
-        enough = given * step / 2.0 / largest
-        digit = 10.0 ** (np.floor(np.log10(enough)) - 1)
-        remedy = f"set it to {np.ceil(enough / digit) * digit:g} or more, or give the array more weight_bits"
-        raise SpecError.of(("rule_options", option), allowed, f"{given:g}", remedy)
 
 
 def whole_codes(network: Any, perturbation: Updates) -> Updates:
