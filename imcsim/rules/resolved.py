@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
-from imcsim.network.protocols import Updates
+from imcsim.network.protocols import Updates, WeightProbes
 from imcsim.rng import Generators
 from imcsim.rules.codes import Code, SinusoidalCode
 from imcsim.rules.layer_updates import times
+from imcsim.rules.parameters import as_updates
 from imcsim.rules.perturbed import code_steps, in_codes, require_seen
 from imcsim.rules.rule import Batch, Info, LearningRule
 from imcsim.updates import Dense, dense
@@ -17,6 +19,23 @@ from imcsim.updates import Dense, dense
 Array = np.ndarray[Any, Any]
 
 MOST_UNSEEN = 100  # perturbations that no loss showed: one alone may well be too small to be seen
+
+
+def coded(network: Any, layers: Sequence[int], perturbations: Iterable[Array]) -> WeightProbes:
+    """Perturbations (parameters of `layers`,) of weights and biases, those of weights as they are written."""
+    return WeightProbes(whole_codes(network, as_updates(network.shapes, layers, one)) for one in perturbations)
+
+
+def estimated(network: Any, layers: Sequence[int], code: Code, summed: Any) -> Updates:
+    """The estimate (..., parameters of `layers`) that divided by what a code asks for, by what was written of it.
+
+    That of a sine is rounded here up and there down, to the same in the mean.
+    """
+    updates, steps = as_updates(network.shapes, layers, np.asarray(summed)), code_steps(network)
+    if steps is None or isinstance(code, SinusoidalCode):
+        return updates
+    written = [float(in_codes(np.asarray(code.largest), step)) for step in steps]
+    return times(updates, [code.largest / one for one in written], [1.0] * len(steps))
 
 
 def whole_codes(network: Any, perturbation: Updates) -> Updates:
@@ -28,18 +47,6 @@ def whole_codes(network: Any, perturbation: Updates) -> Updates:
         one._replace(weights=Dense(in_codes(dense(one.weights), step)))
         for one, step in zip(perturbation, steps, strict=True)
     )
-
-
-def by_what_was_written(network: Any, updates: Updates, code: Code) -> Updates:
-    """An estimate that divided by what a code asks for, by what a write in whole codes makes of it, a layer each.
-
-    That of a sine is rounded here up and there down, to the same in the mean.
-    """
-    steps = code_steps(network)
-    if steps is None or isinstance(code, SinusoidalCode):
-        return updates
-    written = [float(in_codes(np.asarray(code.largest), step)) for step in steps]
-    return times(updates, [code.largest / one for one in written], [1.0] * len(steps))
 
 
 def refusing_the_unseen(rule: LearningRule, option: str) -> LearningRule:
