@@ -29,10 +29,10 @@ from imcsim.rng import Generators, children, draw_keys
 from imcsim.rules.codes import Code, CodeSpec, begun
 from imcsim.rules.entry import RuleEntry, Shapes, StepCost, units_of, weights_of
 from imcsim.rules.layer_updates import outer, total
-from imcsim.rules.parameters import sizes_of
+from imcsim.rules.parameters import coded, estimated, sizes_of
 from imcsim.rules.perturbed import require_written
-from imcsim.rules.resolved import coded, estimated, unseen_after
 from imcsim.rules.rule import Batch, Info, LearningRule, require
+from imcsim.rules.seen import unseen_after
 from imcsim.specs.fields import limited
 
 Array = np.ndarray[Any, Any]
@@ -79,7 +79,7 @@ class Part(NamedTuple):
 
 
 class MgdState(NamedTuple):
-    """The codes, how many time steps they have run, and how many perturbations no loss has shown (see resolved.py)."""
+    """The codes, how many time steps they have run, and how many perturbations no loss has shown (see seen.py)."""
 
     parts: tuple[Part, ...]
     time: int

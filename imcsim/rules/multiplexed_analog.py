@@ -23,10 +23,10 @@ from imcsim.rng import Generators
 from imcsim.rules.codes import Code, CodeSpec, begun
 from imcsim.rules.entry import RuleEntry, Shapes, StepCost, needs_nothing
 from imcsim.rules.multiplexed import perturbed_weights, random_numbers
-from imcsim.rules.parameters import sizes_of
+from imcsim.rules.parameters import coded, estimated, sizes_of
 from imcsim.rules.perturbed import require_written
-from imcsim.rules.resolved import coded, estimated, unseen_after
 from imcsim.rules.rule import Batch, Info, LearningRule
+from imcsim.rules.seen import unseen_after
 from imcsim.specs.fields import limited
 
 Array = np.ndarray[Any, Any]

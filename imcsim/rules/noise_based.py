@@ -22,8 +22,8 @@ from imcsim.rng import Generators, children, draw_keys
 from imcsim.rules.entry import RuleEntry, Shapes, StepCost, units_of, weights_of
 from imcsim.rules.layer_updates import mean
 from imcsim.rules.node_perturbation import Nodes, by_activity, info_of, needs_losses, noisy_pass
-from imcsim.rules.resolved import refusing_the_unseen
 from imcsim.rules.rule import Batch, Info, LearningRule, require
+from imcsim.rules.seen import refusing_the_unseen
 from imcsim.rules.tunnel_junctions import Junctions, TunnelJunctions, first_states, voltages
 from imcsim.specs.fields import Spec, limited
 

@@ -19,10 +19,10 @@ from imcsim.network.protocols import Counts, Updates
 from imcsim.rng import Generators
 from imcsim.rules.codes import Code, CodeSpec, begun
 from imcsim.rules.entry import RuleEntry, Shapes, StepCost, needs_nothing, weights_of
-from imcsim.rules.parameters import sizes_of
+from imcsim.rules.parameters import coded, estimated, sizes_of
 from imcsim.rules.perturbed import require_written
-from imcsim.rules.resolved import coded, estimated, unseen_after
 from imcsim.rules.rule import Batch, Info, LearningRule
+from imcsim.rules.seen import unseen_after
 from imcsim.specs.fields import Spec, limited
 
 Array = np.ndarray[Any, Any]
@@ -38,7 +38,7 @@ class SpsaSpec(Spec):
 
 
 class SpsaState(NamedTuple):
-    """The code of the signs, how many perturbations it has given, and how many no loss has shown (see resolved.py)."""
+    """The code of the signs, how many perturbations it has given, and how many no loss has shown (see seen.py)."""
 
     code: Code
     drawn: int

@@ -21,9 +21,9 @@ from imcsim.network.protocols import Counts, LayerUpdate, Updates, WeightProbes
 from imcsim.rng import Generators, children, draw_keys, drawn
 from imcsim.rules.entry import RuleEntry, Shapes, StepCost, needs_nothing, units_of, weights_of
 from imcsim.rules.layer_updates import times, total
-from imcsim.rules.perturbed import code_steps, in_codes, weight_steps
-from imcsim.rules.resolved import refusing_the_unseen, whole_codes
+from imcsim.rules.perturbed import code_steps, in_codes, weight_steps, whole_codes
 from imcsim.rules.rule import Batch, Info, LearningRule
+from imcsim.rules.seen import refusing_the_unseen
 from imcsim.specs.fields import Spec, limited
 from imcsim.updates import Dense
 

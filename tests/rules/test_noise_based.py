@@ -16,7 +16,7 @@ from imcsim.network.mlp import NetworkSpec, initial_mlp
 from imcsim.network.noisy import InjectionSpec, NoisyNetwork
 from imcsim.rng import child
 from imcsim.rules.library import RULES, learning_rule, rule_options
-from imcsim.rules.resolved import MOST_UNSEEN
+from imcsim.rules.seen import MOST_UNSEEN
 from imcsim.rules.tunnel_junctions import TunnelJunctions, first_states
 from imcsim.specs.library import load as load_chip
 from imcsim.specs.loss_adc import LossADC

@@ -10,7 +10,8 @@ from rule_chips import DESIGNS, on_chip
 from imcsim.errors import SpecError
 from imcsim.network.protocols import LayerUpdate
 from imcsim.rng import child
-from imcsim.rules.perturbed import reach, require_seen, weight_steps
+from imcsim.rules.perturbed import reach, weight_steps
+from imcsim.rules.seen import require_seen
 from imcsim.specs.learning import WritePath
 from imcsim.specs.library import load
 from imcsim.specs.loss_adc import LossADC

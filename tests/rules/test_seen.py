@@ -12,7 +12,7 @@ from imcsim.network.losses import cross_entropy
 from imcsim.network.mlp import MLP, gradients
 from imcsim.rng import child
 from imcsim.rules.library import learning_rule
-from imcsim.rules.resolved import MOST_UNSEEN, unseen_after
+from imcsim.rules.seen import MOST_UNSEEN, unseen_after
 from imcsim.specs.loss_adc import LossADC
 
 PLAIN = DESIGNS["without errors"]
