@@ -20,8 +20,7 @@ from imcsim.kernels.digital import activate_sums, losses_of_sums
 from imcsim.kernels.in_turn import ACTIVATIONS
 from imcsim.kernels.in_turn import LOSSES as IN_KERNEL
 from imcsim.mapping import quantise_weights
-from imcsim.network.bulk import wanted
-from imcsim.network.losses import LOSSES
+from imcsim.network.losses import LOSSES, wanted
 from imcsim.network.on_chip import ChipNetwork
 from imcsim.network.probing import how_many, in_turn, one_by_one, probed, together
 from imcsim.network.protocols import (
