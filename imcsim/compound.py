@@ -138,6 +138,11 @@ class CompoundArray:
         return self.samples // self.scheme.transfer_every if isinstance(self.scheme, Transferring) else 0
 
     @property
+    def draws(self) -> bool:
+        """Whether a read draws noise, or converters decide at random."""
+        return self.slow.draws
+
+    @property
     def written(self) -> Array:
         """Raises CapabilityError: the weights go by pulses, and nobody knows how far."""
         remedy = "read the array by mvm"

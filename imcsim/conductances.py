@@ -81,13 +81,6 @@ class Conductances:
         return np.asarray(np.where(np.abs(found - whole) <= _WHOLE * plan.layout.top[:, None], whole, found))
 
 
-def varies_by_call(silicon: Silicon) -> bool:
-    """Whether two calls at the same time meet other conductances."""
-    cell = silicon.spec.cell
-    noisy = isinstance(cell, ResistiveCell) and (cell.flicker_noise is not None or silicon.trapped is not None)
-    return noisy and silicon.keys is not None
-
-
 def _write(silicon: Silicon, digits: Array, key: int) -> Written:
     """Every cell written to its digit: on the nominal die to the point, else with the errors of key and die."""
     cell, plan = _cell(silicon), silicon.plan

@@ -13,13 +13,14 @@ import numpy as np
 from imcsim.accepted import checked_dense, checked_matrix, checked_outer
 from imcsim.calibration import chosen_ranges, needs_samples, nominal_values, ranges_by_design
 from imcsim.cells.drift import compensation
-from imcsim.conductances import Conductances, varies_by_call
+from imcsim.conductances import Conductances
 from imcsim.converters import dac as dacs
 from imcsim.converters.diagnosis import Diagnosis, diagnose
 from imcsim.converters.ranges import Ranges
 from imcsim.errors import CapabilityError, SpecError
-from imcsim.held import Held, can_hold, draws
+from imcsim.held import Held, can_hold
 from imcsim.mapping import quantise_weights, weight_scale
+from imcsim.noisy_reads import varies_by_call
 from imcsim.programmed import Programmed, column_codes, stored_digits
 from imcsim.pulses import PulsedStates, weight_unit
 from imcsim.rng import Generators, draw_key, draw_keys
@@ -242,7 +243,7 @@ class Crossbar:
     @property
     def draws(self) -> bool:
         """Whether a read draws noise, or converters decide at random."""
-        return draws(self._programmed)
+        return self.die.draws
 
     def hold(self, x: Array) -> Held:
         """Keep what columns sum up to of x (samples, rows) for many passes, or of (passes, samples, rows), one each.
@@ -316,7 +317,7 @@ class Crossbar:
         """The cells as a call at `now_s` meets them."""
         if not isinstance(self.held, Conductances):
             return self._cells
-        if varies_by_call(self.die):
+        if self.die.keys is not None and varies_by_call(self.die.spec.cell):
             return dataclasses.replace(self._cells, conducts=self.held.read(self.die, now_s, keys))
         if now_s not in self._met:
             conducts, before = self.held.read(self.die, now_s, None), self._transferred

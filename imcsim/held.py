@@ -13,7 +13,6 @@ import numpy as np
 
 from imcsim.converters.dac import accumulates, completion, cycles
 from imcsim.kernels.blas import single_threaded_blas
-from imcsim.kernels.decide import DISTRIBUTION, STOCHASTIC
 from imcsim.kernels.held import Changes, Sums, convert_held, draw_codes
 from imcsim.kernels.sums import drives
 from imcsim.products import ProductReads, padded
@@ -33,13 +32,6 @@ def can_hold(cells: Programmed) -> bool:
     )
     steady = rows is None or rows.noise_lsb == 0
     return told and cells.silicon.members is None and steady and completion(spec.dac) == 0
-
-
-def draws(cells: Programmed) -> bool:
-    """Whether a read draws anything, so that no two are the same."""
-    column, adc = cells.circuit.column, cells.circuit.adc
-    at_random = adc.max_code > 0 and (adc.kind in (STOCHASTIC, DISTRIBUTION) or adc.decision_noise_lsb > 0)
-    return column.noisy or adc.noise_lsb > 0 or at_random
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +74,7 @@ class Held:
         """Summed ADC codes of unchanged cells, (passes, samples, columns)."""
         if self._in_lsb is not None:
             return np.asarray(draw_codes(*self._in_lsb, self.cells.circuit.adc.max_code, np.uint64(key), passes))
-        alike = not draws(self.cells) and len(self.inputs) == 1
+        alike = not self.cells.silicon.draws and len(self.inputs) == 1
         found = convert_held(self._sums, _no_changes(1 if alike else passes), *self._how, np.uint64(key))
         return np.repeat(found, passes, axis=0) if alike else found
 
@@ -134,7 +126,7 @@ class Held:
 
         None where no noise is drawn, something nonlinear stands between it and the codes, or passes read other sums.
         """
-        if not (self._arrays.rounds and draws(self.cells)) or len(self.inputs) > 1:
+        if not (self._arrays.rounds and self.cells.silicon.draws) or len(self.inputs) > 1:
             return None
         _, column, *_, adc, weights, _ = self._how
         sums = self._sums.sums[0][:, :, :, 0].astype(np.float32)

@@ -58,7 +58,7 @@ def manufacture(spec: ChipSpec, shape: tuple[int, int], key: int | Sequence[int]
 def nominal_die(spec: ChipSpec, shape: tuple[int, int]) -> Die:
     """The die as designed: quantisation, leakage, droop and swing, but no mismatch and no noise.
 
-    Pulse trains are stochastic by design: they are drawn here, too.
+    Pulse trains are stochastic by design, and so are converters that decide at random: they are drawn here, too.
     """
     plan = floorplan(spec, shape)
     tiling, layout = plan.tiling, plan.layout

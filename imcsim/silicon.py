@@ -13,6 +13,7 @@ from imcsim.converters.dac import RowErrors
 from imcsim.floorplan import Floorplan
 from imcsim.kernels.column import Column
 from imcsim.kernels.pulsed_devices import Devices
+from imcsim.noisy_reads import draws
 from imcsim.rng import child
 from imcsim.specs.chip import ChipSpec
 
@@ -61,6 +62,11 @@ class Silicon:
     def nominal(self) -> bool:
         """Whether every cell adds what a nominal one does."""
         return bool((self.currents == 1).all())
+
+    @cached_property
+    def draws(self) -> bool:
+        """Whether a read draws random numbers."""
+        return draws(self.spec, nominal=self.keys is None)
 
     def write_keys(self, key: int) -> list[np.uint64]:
         """The keys of a write, of each member its own, so that its bits are the same in any company."""

@@ -18,7 +18,7 @@ ORDER = [
     {"errors", "rng", "version", "updates"},
     {"specs", "kernels", "idx"},
     {"cells", "converters", "mapping", "tiling", "wires", "images", "member_rng"},
-    {"products", "floorplan", "device_curves", "accepted"},
+    {"products", "floorplan", "device_curves", "accepted", "noisy_reads"},
     {"reads", "wear"},
     {"transferred"},
     {"solved"},

@@ -13,10 +13,9 @@ from imcsim.datasets import DataSet
 from imcsim.experiment.design import Design, built
 from imcsim.experiment.trained import (
     CALIBRATION_SAMPLES,
-    by_layer,
+    held_by,
+    matrices_of,
     mlp_of,
-    of_layers,
-    parameters,
     start_of,
     training_key,
 )
@@ -49,7 +48,7 @@ def alignments(
     assert spec is not None
     trained = _trained(design, training, artifacts)
     mlp = start_of(training_key(design, training), data) if trained is None else mlp_of(trained, design)
-    matrices = of_layers(trained["decorrelation"]) if trained and "decorrelation" in trained else None
+    matrices = None if trained is None else matrices_of(trained)
     told = {} if trained is None else trained.get("outcomes", {"stopped": True} if trained["stopped"] else {})
     for die, read in replicates:
         measured = _measured(design, mlp, matrices, training, die, data)
@@ -83,10 +82,7 @@ def make_learnt(key: Key) -> Mapping[str, Any]:
     learned = learn(network, _rule(recipe), data, spec, _course(key["seed"], key["training"]), stop)
     if learned.diverged_at is not None:
         raise ArithmeticError(f"{recipe.rule} diverged in epoch {learned.diverged_at}; lower learning_rate")
-    found = {**parameters(learned.network.mlp), "accuracy": learned.accuracy_test, "stopped": learned.stopped}
-    if learned.network.decorrelation is not None:
-        found["decorrelation"] = by_layer(learned.network.decorrelation)
-    return found
+    return {**held_by(learned.network), "accuracy": learned.accuracy_test, "stopped": learned.stopped}
 
 
 def _course(seed: int, training: int) -> np.random.Generator:

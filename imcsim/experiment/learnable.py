@@ -25,18 +25,19 @@ def learning_problems(training: TrainingSpec, chip: ChipSpec, classes: int) -> I
     for problem in entry.unfit(options, classes):
         yield problem.within("training", "rule_options")
     if training.where == "ideal":
-        if "decorrelate" in entry.requires(options):
-            allowed = "learns matrices ahead of the layers, which are not programmed with the weights"
-            yield Problem(("training", "rule"), allowed, f'"{training.rule}"', 'set training.where = "chip"')
-        return
-    asked = [(name, "rule") for name in entry.requires(options)]
-    asked += [("written", "weight_decay")] if training.weight_decay else []
-    asked += [("write_resolution", "rounding")] if training.rounding is not None else []
+        # all else is of the ideal network; these are programmed with the weights
+        asked = [("decorrelate", "rule")] if "decorrelate" in entry.requires(options) else []
+    else:
+        asked = [(name, "rule") for name in entry.requires(options)]
+        asked += [("written", "weight_decay")] if training.weight_decay else []
+        asked += [("write_resolution", "rounding")] if training.rounding is not None else []
     for name, field in asked:
         if name in lacks:
             given = format_value(getattr(training, field))
             allowed = f"needs {WORDS[name]}: {lacks[name].allowed}"
             yield Problem(("training", field), allowed, given, _remedy(name, field, lacks[name]))
+    if training.where == "ideal":
+        return
     if isinstance(chip.compound, Transferring) and training.optimizer != "sgd":
         allowed = "makes a matrix of an update, and the fast array of chip.compound is written by its factors"
         remedy = 'set optimizer = "sgd", or chip.compound.kind = "mixed_precision"'

@@ -87,7 +87,7 @@ def _trained(key: Key, data: DataSet, *streams: str) -> Mapping[str, Any]:
         # batches, and what the rule draws at first, are those of learning on a chip
         learned = learn(IdealNetwork(start, recipe.loss), rule, data, recipe, own, stop, order)
         told = outcomes(learned, on_chip=True)
-        return {**parameters(learned.network.mlp), "accuracy": learned.accuracy_test, "outcomes": told}
+        return {**held_by(learned.network), "accuracy": learned.accuracy_test, "outcomes": told}
     try:
         trained = train(start, data, recipe, order, stop)
     except DivergenceError as told:
@@ -112,6 +112,12 @@ def parameters(mlp: MLP) -> dict[str, Any]:
     return {"weights": by_layer(mlp.weights), "biases": by_layer(mlp.biases)}
 
 
+def held_by(network: IdealNetwork) -> dict[str, Any]:
+    """The same of a network that learned, with the matrices ahead of its layers, where it has any."""
+    matrices = network.decorrelation
+    return {**parameters(network.mlp), **({} if matrices is None else {"decorrelation": by_layer(matrices)})}
+
+
 def by_layer(arrays: Sequence[Any]) -> dict[str, Any]:
     """Arrays of every layer as artifacts hold them."""
     return {str(i): array for i, array in enumerate(arrays)}
@@ -127,7 +133,12 @@ def mlp_of(trained: Mapping[str, Any], design: Design) -> MLP:
     return MLP(of_layers(trained["weights"]), of_layers(trained["biases"]), design.network.activation)
 
 
+def matrices_of(trained: Mapping[str, Any]) -> tuple[Any, ...] | None:
+    """The matrices ahead of the layers of an artifact, None where it has none."""
+    return of_layers(trained["decorrelation"]) if "decorrelation" in trained else None
+
+
 def on_chip(trained: Mapping[str, Any], design: Design, data: DataSet, rng: np.random.Generator) -> ChipNetwork:
-    """The weights of a training on the nominal die of the design's chip, its ranges calibrated."""
-    network = program(mlp_of(trained, design), design.chip, rng)
+    """The weights and matrices of a training on the nominal die of the design's chip, its ranges calibrated."""
+    network = program(mlp_of(trained, design), design.chip, rng, matrices_of(trained))
     return calibrate(network, data.x_train[:CALIBRATION_SAMPLES], rng)

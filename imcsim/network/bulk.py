@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from imcsim.network.losses import wanted
 from imcsim.network.protocols import NodesInTurn, Reads, WeightsInTurn
 
 Array = np.ndarray[Any, Any]
@@ -49,13 +50,6 @@ def serves(network: Any) -> bool:
 
     known = network.loss_name in LOSSES and network.activation in ACTIVATIONS
     return bool(known and network.neurons is None and network.decorrelation is None)
-
-
-def wanted(target: Array, outputs: int) -> Array:
-    """What the outputs (..., samples, outputs) should be: one-hot labels, but of a single output, or as told."""
-    if np.issubdtype(target.dtype, np.floating):
-        return target
-    return np.eye(outputs)[target] if outputs > 1 else target[..., np.newaxis].astype(np.float64)
 
 
 def _stacked(layers: tuple[Array, ...], members: int, samples: int) -> Array:

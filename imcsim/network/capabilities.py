@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from imcsim.cells import column
-from imcsim.converters.decision import decision_noise_lsb
 from imcsim.errors import Problem
-from imcsim.specs.adc import RangedADC, UniformADC
+from imcsim.noisy_reads import draws
 from imcsim.specs.chip import ChipSpec
-from imcsim.specs.dac import IdealDAC
 from imcsim.specs.loss_adc import LossADC
 from imcsim.specs.pulsed import PulsedCell
-from imcsim.specs.resistive import ResistiveCell
 
 # In words, by the name of the attribute of a network.
 WORDS: Mapping[str, str] = {
@@ -47,7 +43,8 @@ def _lacking(spec: ChipSpec) -> Iterator[Problem]:
         yield Problem(("cell", "write_resolution"), "pulses are no steps of one size", remedy="leave rounding out")
     if problem := converts_the_mean(spec.loss_adc):
         yield problem
-    if not _draws(spec):
+    of_matrices = spec.of_decorrelation()
+    if not (draws(spec) or (of_matrices is not None and draws(of_matrices))):
         remedy = "give the cell read noise or the ADC noise_lsb"
         yield Problem(("cell", "noisy_reads"), "the design draws nothing at its reads", remedy=remedy)
 
@@ -58,13 +55,3 @@ def converts_the_mean(adc: LossADC | None) -> Problem | None:
         return None
     remedy = "set loss_adc.per_sample = true"
     return Problem(("loss_adc", "each_loss"), "the loss ADC converts the mean of the batch", remedy=remedy)
-
-
-def _draws(spec: ChipSpec) -> bool:
-    """Whether anything is drawn at a read, so that a second read of the same differs from the first."""
-    cell, adc, dac = spec.cell, spec.adc, spec.dac
-    slow = isinstance(cell, ResistiveCell) and (cell.flicker_noise is not None or cell.telegraph_noise is not None)
-    at_rows = not isinstance(dac, IdealDAC) and dac.noise_lsb > 0
-    at_conversion = isinstance(adc, RangedADC) and (adc.noise_lsb > 0 or decision_noise_lsb(adc) > 0)
-    at_rounding = isinstance(adc, UniformADC) and adc.rounding == "stochastic"
-    return column(cell, spec.array).noisy or slow or at_rows or at_conversion or at_rounding

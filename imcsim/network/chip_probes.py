@@ -20,9 +20,7 @@ from imcsim.kernels.digital import activate_sums, losses_of_sums
 from imcsim.kernels.in_turn import ACTIVATIONS
 from imcsim.kernels.in_turn import LOSSES as IN_KERNEL
 from imcsim.mapping import quantise_weights
-from imcsim.network.bulk import wanted
-from imcsim.network.decorrelation import MatrixArray
-from imcsim.network.losses import LOSSES
+from imcsim.network.losses import LOSSES, wanted
 from imcsim.network.on_chip import ChipNetwork
 from imcsim.network.probing import how_many, in_turn, one_by_one, probed, together
 from imcsim.network.protocols import (
@@ -68,7 +66,7 @@ def probe_chip(
         many = how_many(network, x, nodes)
         losses = Passes(network, x, target, now_s).with_nodes(nodes.nodes, many, draw_key(rng))
         return probed(network, network, [loss for part in losses for loss in part], x)
-    if held and isinstance(probes, NodeProbes | NodesInTurn) and _digital(chip) and not _draws(chip):
+    if held and isinstance(probes, NodeProbes | NodesInTurn) and not chip.draws:
         nodes = one_by_one(network, probes)
         assert isinstance(nodes, NodeProbes)
         return together(network, x, target, nodes, rng)
@@ -108,7 +106,7 @@ class Passes:
 
     def _sums(self, passes: int, key: int) -> Array:
         """The products of the first layer in each pass; read once where nothing is drawn."""
-        if _draws(self._chip):
+        if self._chip.draws:
             return self._first.read(passes, child(key, "held"))
         read = _crossbars(self._chip)[0].mvm(self.x, child(key, "held"), now_s=self.now_s)
         return np.repeat(read[None], passes, axis=0)
@@ -119,7 +117,7 @@ class Passes:
             return self._first
         if layer in self._alike:
             return self._alike[layer]
-        chip, alike = self._chip, not _draws(self._chip)
+        chip, alike = self._chip, not self._chip.draws
         z = self._first.read(1 if alike else passes, child(key, "held")) + chip.biases[0]
         for below in range(1, layer):
             z = chip.sums(below, chip.outputs(below - 1, z), key, self.now_s)
@@ -223,16 +221,6 @@ def _settled(network: Any) -> bool:
             if not np.array_equal(quantise_weights(layer.codes + kept, 1.0, bits), layer.codes):
                 return False
     return True
-
-
-def _draws(chip: ChipNetwork) -> bool:
-    """Whether passes draw noise."""
-    return any(layer.draws for layer in _crossbars(chip))
-
-
-def _digital(chip: ChipNetwork) -> bool:
-    """Whether no matrix ahead of a layer is on an array."""
-    return not any(isinstance(matrix, MatrixArray) for matrix in chip.decorrelation or ())
 
 
 def _crossbars(chip: ChipNetwork) -> tuple[Crossbar, ...]:

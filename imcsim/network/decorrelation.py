@@ -39,6 +39,11 @@ class DigitalMatrix(NamedTuple):
         del rng, now_s
         return DigitalMatrix(self.written + change)
 
+    @property
+    def draws(self) -> bool:
+        """Whether a read draws noise."""
+        return False
+
     def on_crossbar(self, what: Callable[[Crossbar], Crossbar]) -> DigitalMatrix:
         """Itself: there is no crossbar to do it to."""
         del what
@@ -76,6 +81,10 @@ class MatrixArray(NamedTuple):
         written, kept = through(self.path, self.crossbar, self.kept, Dense(change), rng, now_s)
         return self._replace(crossbar=written, kept=kept)
 
+    @property
+    def draws(self) -> bool:
+        return self.crossbar.draws
+
     def on_crossbar(self, what: Callable[[Crossbar], Crossbar]) -> MatrixArray:
         return self._replace(crossbar=what(self.crossbar))
 
@@ -90,19 +99,18 @@ class MatrixArray(NamedTuple):
 Matrix = DigitalMatrix | MatrixArray
 
 
-def identities(
+def programmed(
     specs: Sequence[ChipSpec | None],
-    inputs: Sequence[int],
+    matrices: Sequence[Array],
     die: Callable[[ChipSpec, int], Die],
     rng: Callable[[int], np.random.Generator],
 ) -> tuple[Matrix, ...]:
-    """The matrices ahead of layers of so many inputs: the identity on the die(spec, layer), None: in digital."""
-    matrices: list[Matrix] = []
-    for layer, (spec, n) in enumerate(zip(specs, inputs, strict=True)):
-        identity = np.eye(n)
+    """Matrices R^T (inputs, inputs) ahead of the layers, on the die(spec, layer), where the spec is None in digital."""
+    made: list[Matrix] = []
+    for layer, (spec, matrix) in enumerate(zip(specs, matrices, strict=True)):
         if spec is None:
-            matrices.append(DigitalMatrix(identity))
+            made.append(DigitalMatrix(matrix))
         else:
-            crossbar = die(spec, layer).program(identity, rng(layer))
-            matrices.append(MatrixArray(crossbar, spec.write, kept_at_first(spec.write, crossbar, identity)))
-    return tuple(matrices)
+            crossbar = die(spec, layer).program(matrix, rng(layer))
+            made.append(MatrixArray(crossbar, spec.write, kept_at_first(spec.write, crossbar, matrix)))
+    return tuple(made)

@@ -49,8 +49,12 @@ def _squared_error(z: Floats, labels: Ints | Floats) -> Floats:
 
 def _squared_error_gradient(z: Floats, target: Ints | Floats) -> Floats:
     """The difference z - one_hot(label); or from what z should be, where that is told in floating point."""
-    wanted = target if np.issubdtype(target.dtype, np.floating) else _one_hot(target, z.shape[-1])
-    return z - wanted
+    return z - wanted(target, z.shape[-1])
+
+
+def wanted(target: Any, outputs: int) -> Floats:
+    """What the outputs (..., samples, outputs) should be: one-hot labels, but of a single output, or as told."""
+    return target if np.issubdtype(target.dtype, np.floating) else _one_hot(target, outputs)
 
 
 def _shifted(z: Floats) -> Floats:

@@ -15,7 +15,8 @@ from imcsim.crossbar import Crossbar, Die
 from imcsim.errors import CapabilityError
 from imcsim.manufacturing import manufacture, nominal_die
 from imcsim.network.activations import ACTIVATIONS
-from imcsim.network.decorrelation import Matrix, MatrixArray, identities
+from imcsim.network.capabilities import lacking
+from imcsim.network.decorrelation import Matrix, MatrixArray, programmed
 from imcsim.network.mlp import MLP
 from imcsim.network.neurons import Neurons, manufactured, outputs
 from imcsim.rng import Generators, Keys, child, children, draw_key, draw_keys
@@ -38,6 +39,11 @@ class ChipNetwork:
     activation: str
     neurons: tuple[Neurons | None, ...]
     decorrelation: tuple[Matrix, ...] | None = None
+
+    @property
+    def draws(self) -> bool:
+        """Whether passes draw noise, so that a second pass of the same differs from the first."""
+        return any(one.draws for one in (*self.layers, *(self.decorrelation or ())))
 
     def logits(self, x: Array, rng: Generators, *, now_s: float = 0.0) -> Array:
         """Run x (samples, inputs) through the chip at `now_s`: the last layer's sums, (samples, outputs).
@@ -161,14 +167,23 @@ class ChipNetwork:
         return dataclasses.replace(self, layers=tuple(layers), decorrelation=tuple(matrices) or None)
 
 
-def program(mlp: MLP, spec: ChipSpec, rng: np.random.Generator) -> ChipNetwork:
-    """Program a trained network on the nominal die of a design; `on_die` takes it to manufactured ones."""
+def program(
+    mlp: MLP, spec: ChipSpec, rng: np.random.Generator, decorrelation: Sequence[Array] | None = None
+) -> ChipNetwork:
+    """Program a trained network on the nominal die of a design; `on_die` takes it to manufactured ones.
+
+    `decorrelation` are the matrices R^T (inputs, inputs) ahead of its layers, None: identities. Raises CapabilityError
+    where the design has no place for any.
+    """
+    if decorrelation is not None and spec.decorrelation is None:
+        raise CapabilityError([lacking(spec)["decorrelate"]])
     specs = layer_specs(spec, mlp.activation, len(mlp.weights))
     layers = tuple(
         nominal_die(layer_spec, (w.shape[0], w.shape[1])).program(w, rng)
         for layer_spec, w in zip(specs, mlp.weights, strict=True)
     )
-    matrices = _matrices(mlp, spec, lambda design, layer: nominal_die(design, _square(mlp, layer)), lambda _: rng)
+    held = _identities(mlp) if decorrelation is None else decorrelation
+    matrices = _matrices(mlp, spec, held, lambda design, layer: nominal_die(design, _square(mlp, layer)), lambda _: rng)
     return ChipNetwork(layers, mlp.biases, mlp.activation, (None,) * (len(layers) - 1), matrices)
 
 
@@ -189,7 +204,7 @@ def manufactured_network(mlp: MLP, spec: ChipSpec, key: int, rng: np.random.Gene
     def die(design: ChipSpec, layer: int) -> Die:
         return manufacture(design, _square(mlp, layer), _of_matrix(key, layer))
 
-    matrices = _matrices(mlp, spec, die, lambda layer: child(draw_key(rng), "decorrelation", layer))
+    matrices = _matrices(mlp, spec, _identities(mlp), die, lambda layer: child(draw_key(rng), "decorrelation", layer))
     return ChipNetwork(tuple(layers), mlp.biases, mlp.activation, _neurons(layers, key), matrices)
 
 
@@ -243,13 +258,20 @@ def _of_matrix(key: int | Sequence[int], index: int) -> Any:
 
 
 def _matrices(
-    mlp: MLP, spec: ChipSpec, die: Callable[[ChipSpec, int], Die], rng: Callable[[int], np.random.Generator]
+    mlp: MLP,
+    spec: ChipSpec,
+    held: Sequence[Array],
+    die: Callable[[ChipSpec, int], Die],
+    rng: Callable[[int], np.random.Generator],
 ) -> tuple[Matrix, ...] | None:
     """The decorrelation matrices ahead of all layers, on the die(design, layer); None where the design has none."""
     if spec.decorrelation is None:
         return None
-    designs = matrix_specs(spec, mlp.activation, len(mlp.weights))
-    return identities(designs, [len(w) for w in mlp.weights], die, rng)
+    return programmed(matrix_specs(spec, mlp.activation, len(mlp.weights)), held, die, rng)
+
+
+def _identities(mlp: MLP) -> tuple[Array, ...]:
+    return tuple(np.eye(len(weights)) for weights in mlp.weights)
 
 
 def _square(mlp: MLP, layer: int) -> tuple[int, int]:

@@ -24,14 +24,15 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from imcsim.errors import Problem
-from imcsim.network.protocols import Counts, LayerUpdate, NodeProbes, Probed, Reads, Updates, WeightProbes
+from imcsim.network.protocols import Counts, LayerUpdate, NodeProbes, Probed, Reads, Updates
 from imcsim.rng import Generators, children, draw_keys
 from imcsim.rules.codes import Code, CodeSpec, begun
 from imcsim.rules.entry import RuleEntry, Shapes, StepCost, units_of, weights_of
 from imcsim.rules.layer_updates import outer, total
-from imcsim.rules.parameters import as_updates, sizes_of
-from imcsim.rules.resolved import by_what_was_written, require_written, unseen_after, whole_codes
+from imcsim.rules.parameters import coded, estimated, sizes_of
+from imcsim.rules.perturbed import require_written
 from imcsim.rules.rule import Batch, Info, LearningRule, require
+from imcsim.rules.seen import unseen_after
 from imcsim.specs.fields import limited
 
 Array = np.ndarray[Any, Any]
@@ -78,7 +79,7 @@ class Part(NamedTuple):
 
 
 class MgdState(NamedTuple):
-    """The codes, how many time steps they have run, and how many perturbations no loss has shown (see resolved.py)."""
+    """The codes, how many time steps they have run, and how many perturbations no loss has shown (see seen.py)."""
 
     parts: tuple[Part, ...]
     time: int
@@ -90,7 +91,7 @@ _DEFAULT = MgdSpec()
 
 def multiplexed_gradient_descent(spec: MgdSpec = _DEFAULT) -> LearningRule:
     """The discrete rule, in which the weights stand still for tau_theta time steps."""
-    estimated = _of_weights if spec.perturb == "weights" else _of_nodes
+    of_part_by = _of_weights if spec.perturb == "weights" else _of_nodes
 
     def init(network: Any, rng: Generators) -> MgdState:
         if spec.perturb == "nodes":
@@ -115,7 +116,7 @@ def multiplexed_gradient_descent(spec: MgdSpec = _DEFAULT) -> LearningRule:
             estimate: list[LayerUpdate] = []
             for part in state.parts:
                 factor = share * _length(spec, part.code) / (spec.tau_x * part.code.power)
-                of_part, probed = estimated(network, group, (reads, before), part, periods, factor, rng)
+                of_part, probed = of_part_by(network, group, (reads, before), part, periods, factor, rng)
                 estimate += of_part
                 unseen = unseen_after(network, unseen, probed.losses - before, "norm")
                 network, counts = probed.network, counts.plus(probed.counts)
@@ -147,12 +148,12 @@ def _of_weights(
 ) -> tuple[list[LayerUpdate], Probed]:
     """Factor times the sum over periods of C~ u, C the mean loss of the group: of the weights of a part."""
     (_, before), (layers, code) = clean, part
-    probes = (as_updates(network.shapes, layers, code.at(period)) for period in periods)
-    probed = network.probe(group.x, group.y, WeightProbes(whole_codes(network, one) for one in probes), rng)
+    probes = coded(network, layers, (code.at(period) for period in periods))
+    probed = network.probe(group.x, group.y, probes, rng)
     change = probed.losses.mean(axis=-1) - before.mean(axis=-1)
     # made again: a chip that holds its key need not hold its perturbations
     summed = sum(factor * one[..., np.newaxis] * code.at(period) for one, period in zip(change, periods, strict=True))
-    updates = by_what_was_written(network, as_updates(network.shapes, layers, np.asarray(summed)), code)
+    updates = estimated(network, layers, code, summed)
     return [updates[layer] for layer in layers], probed
 
 

@@ -18,14 +18,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from imcsim.network.protocols import Counts, Updates, WeightProbes
+from imcsim.network.protocols import Counts, Updates
 from imcsim.rng import Generators
 from imcsim.rules.codes import Code, CodeSpec, begun
 from imcsim.rules.entry import RuleEntry, Shapes, StepCost, needs_nothing
 from imcsim.rules.multiplexed import perturbed_weights, random_numbers
-from imcsim.rules.parameters import as_updates, sizes_of
-from imcsim.rules.resolved import by_what_was_written, require_written, unseen_after, whole_codes
+from imcsim.rules.parameters import coded, estimated, sizes_of
+from imcsim.rules.perturbed import require_written
 from imcsim.rules.rule import Batch, Info, LearningRule
+from imcsim.rules.seen import unseen_after
 from imcsim.specs.fields import limited
 
 Array = np.ndarray[Any, Any]
@@ -74,8 +75,8 @@ def analog_multiplexed_gradient_descent(spec: AnalogMgdSpec = _DEFAULT) -> Learn
         # under a key of the first step: several dies begin alike, and must not perturb alike
         code = state.code if state.time else begun(spec, sum(sizes_of(shapes)), rng)
         periods = [(state.time + t) // spec.tau_p for t in range(spec.tau_x)]
-        probes = (as_updates(shapes, layers, code.at(period)) for period in periods)
-        probed = network.probe(batch.x, batch.y, WeightProbes(whole_codes(network, one) for one in probes), rng)
+        probes = coded(network, layers, (code.at(period) for period in periods))
+        probed = network.probe(batch.x, batch.y, probes, rng)
         costs = probed.losses.mean(axis=-1)
         before = state.cost if _same(batch, state.batch) else costs[0]
         changes = np.diff(costs, axis=0, prepend=np.asarray(before)[np.newaxis])
@@ -89,8 +90,7 @@ def analog_multiplexed_gradient_descent(spec: AnalogMgdSpec = _DEFAULT) -> Learn
         told = cost(spec, shapes, batch.x.shape[-2])
         state = AnalogState(code, state.time + spec.tau_x, batch, before, high_pass, low_pass, unseen)
         counts = probed.counts.plus(Counts(random_numbers=told.random_numbers))
-        asked = as_updates(shapes, layers, np.asarray(total) / (spec.tau_x * passed))
-        estimate = by_what_was_written(network, asked, code)
+        estimate = estimated(network, layers, code, total / (spec.tau_x * passed))
         return estimate, state, Info(counts, told.stored, probed.network)
 
     return LearningRule(init, step)

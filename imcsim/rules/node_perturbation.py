@@ -23,8 +23,8 @@ from imcsim.network.protocols import Counts, LayerUpdate, Reads, Updates
 from imcsim.rng import Generators, Keys, children, draw_keys, drawn
 from imcsim.rules.entry import RuleEntry, Shapes, StepCost, needs_each_loss, units_of, weights_of
 from imcsim.rules.layer_updates import mean, outer
-from imcsim.rules.resolved import refusing_the_unseen
 from imcsim.rules.rule import Batch, Info, LearningRule, require
+from imcsim.rules.seen import refusing_the_unseen
 from imcsim.specs.fields import Spec, limited
 
 Array = np.ndarray[Any, Any]

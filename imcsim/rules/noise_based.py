@@ -23,6 +23,7 @@ from imcsim.rules.entry import RuleEntry, Shapes, StepCost, units_of, weights_of
 from imcsim.rules.layer_updates import mean
 from imcsim.rules.node_perturbation import Nodes, by_activity, info_of, needs_losses, noisy_pass
 from imcsim.rules.rule import Batch, Info, LearningRule, require
+from imcsim.rules.seen import refusing_the_unseen
 from imcsim.rules.tunnel_junctions import Junctions, TunnelJunctions, first_states, voltages
 from imcsim.specs.fields import Spec, limited
 
@@ -67,7 +68,7 @@ def noise_based_learning(spec: NoiseBasedSpec = _DEFAULT) -> LearningRule:
             estimates.append(by_activity(first, second, units))
         return mean(estimates), state, info_of(network, two_passes_cost(spec, network.shapes, samples))
 
-    return LearningRule(init, step)
+    return refusing_the_unseen(LearningRule(init, step), "source")
 
 
 @singledispatch

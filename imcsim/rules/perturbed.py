@@ -1,4 +1,4 @@
-"""What a perturbation of weights comes to on the network that is asked for it, and whether its loss shows any.
+"""What a perturbation of weights comes to on the network that is asked for it.
 
 A chip writes whole codes, from the smallest to the largest and no further. So a perturbation is rounded to codes, and a
 rule divides by what was really written; one that would be rounded to nothing is refused before anything is learnt.
@@ -11,8 +11,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from imcsim.errors import CapabilityError, SpecError
+from imcsim.network.protocols import Updates
 from imcsim.rng import child
 from imcsim.rules.layer_updates import with_biases
+from imcsim.updates import Dense, dense
 
 Array = np.ndarray[Any, Any]
 
@@ -45,16 +47,26 @@ def weight_steps(network: Any, delta: float, option: str = "delta") -> tuple[flo
     steps = code_steps(network)
     if steps is None:
         return (delta,) * len(network.shapes)
-    coarsest = max(range(len(steps)), key=lambda layer: steps[layer])
-    if delta < steps[coarsest] / 2.0:
-        allowed = (
-            f"is a perturbation below the write resolution: weights of layer {coarsest} (the first is 0) are written "
-            f"in steps of {steps[coarsest]:.3g}"
-        )
-        smallest = _rounded_up(steps[coarsest] / 2.0)
-        remedy = f"set it to {smallest:g} or more, or give the array more weight_bits"
-        raise SpecError.of(("rule_options", option), allowed, f"{delta:g}", remedy)
+    require_written(network, delta, option, delta)
     return tuple(float(in_codes(np.asarray(delta), step)) for step in steps)
+
+
+def require_written(network: Any, largest: float, option: str, given: float) -> None:
+    """Raise SpecError where the largest perturbation of a weight, that of `given` for `option`, is rounded to nothing.
+
+    A write rounds to whole codes, in the layer with the largest steps as in all others.
+    """
+    steps = code_steps(network)
+    if steps is None or largest >= max(steps) / 2.0:
+        return
+    coarsest = steps.index(max(steps))
+    allowed = (
+        f"moves no weight by more than {largest:.3g}, below the write resolution: weights of layer {coarsest} "
+        f"(the first is 0) are written in steps of {steps[coarsest]:.3g}"
+    )
+    smallest = _rounded_up(given * steps[coarsest] / 2.0 / largest)
+    remedy = f"set it to {smallest:g} or more, or give the array more weight_bits"
+    raise SpecError.of(("rule_options", option), allowed, f"{given:g}", remedy)
 
 
 def code_steps(network: Any) -> tuple[float, ...] | None:
@@ -70,6 +82,17 @@ def in_codes(values: Array, step: float) -> Array:
     return values if step == 0.0 else np.asarray(np.sign(values) * step * np.floor(np.abs(values) / step + 0.5))
 
 
+def whole_codes(network: Any, perturbation: Updates) -> Updates:
+    """A perturbation of weights in whole codes, which a write takes as they are, whatever its accumulators hold."""
+    steps = code_steps(network)
+    if steps is None:
+        return perturbation
+    return tuple(
+        one._replace(weights=Dense(in_codes(dense(one.weights), step)))
+        for one, step in zip(perturbation, steps, strict=True)
+    )
+
+
 def reach(network: Any, delta: float, option: str = "delta") -> Reach:
     """What perturbing by delta comes to at the weights as they stand; raises SpecError as weight_steps does.
 
@@ -81,21 +104,6 @@ def reach(network: Any, delta: float, option: str = "delta") -> Reach:
     if code_steps(network) is None:
         return Reach(asked, asked, tuple(-one for one in asked))
     return Reach(asked, _moved(network, asked, 1.0), _moved(network, asked, -1.0))
-
-
-def require_seen(network: Any, changes: Array, option: str = "delta") -> None:
-    """Raise SpecError where no perturbation changed any loss, as the loss ADC reads it.
-
-    Ahead of a batch nobody can tell: what a perturbation makes of the loss depends on samples and weights, and even a
-    change far below an LSB shows where losses lie close to the edge of a code, or noise takes some across. So rules
-    ask at their first step alone: later a loss may well come to rest in one code.
-    """
-    lsb = getattr(network, "loss_lsb", None)
-    if lsb is None or changes.any():
-        return
-    allowed = f"is a perturbation that the loss ADC cannot see: none of {len(changes)} changed its code (LSB {lsb:.3g})"
-    remedy = "enlarge it, give loss_adc more bits, or a full_scale nearer to the losses, and no smaller"
-    raise SpecError.of(("rule_options", option), allowed, remedy=remedy)
 
 
 def _with_biases(weights: Array, bias: float) -> Array:

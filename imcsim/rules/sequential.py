@@ -20,8 +20,9 @@ from imcsim.network.protocols import NodesInTurn, Probed, Probes, Updates, Weigh
 from imcsim.rng import Generators, Keys, children, draw_keys
 from imcsim.rules.entry import RuleEntry, Shapes, StepCost, needs_each_loss, needs_nothing, units_of, weights_of
 from imcsim.rules.layer_updates import outer, with_biases
-from imcsim.rules.perturbed import reach, require_seen, weight_steps
+from imcsim.rules.perturbed import reach, weight_steps
 from imcsim.rules.rule import Batch, Info, LearningRule, require
+from imcsim.rules.seen import require_seen
 from imcsim.specs.fields import Spec, limited
 
 Array = np.ndarray[Any, Any]

@@ -10,19 +10,19 @@ the weights after every perturbation; see imcsim.rules.multiplexed.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from imcsim.network.protocols import Counts, Updates, WeightProbes
+from imcsim.network.protocols import Counts, Updates
 from imcsim.rng import Generators
 from imcsim.rules.codes import Code, CodeSpec, begun
 from imcsim.rules.entry import RuleEntry, Shapes, StepCost, needs_nothing, weights_of
-from imcsim.rules.parameters import as_updates, sizes_of
-from imcsim.rules.resolved import by_what_was_written, require_written, unseen_after, whole_codes
+from imcsim.rules.parameters import coded, estimated, sizes_of
+from imcsim.rules.perturbed import require_written
 from imcsim.rules.rule import Batch, Info, LearningRule
+from imcsim.rules.seen import unseen_after
 from imcsim.specs.fields import Spec, limited
 
 Array = np.ndarray[Any, Any]
@@ -38,7 +38,7 @@ class SpsaSpec(Spec):
 
 
 class SpsaState(NamedTuple):
-    """The code of the signs, how many perturbations it has given, and how many no loss has shown (see resolved.py)."""
+    """The code of the signs, how many perturbations it has given, and how many no loss has shown (see seen.py)."""
 
     code: Code
     drawn: int
@@ -62,17 +62,12 @@ def spsa(spec: SpsaSpec = _DEFAULT) -> LearningRule:
         layers, samples, until = range(len(shapes)), batch.x.shape[-2], drawn + spec.draws
         told = cost(spec, shapes, samples)
         counts = Counts(random_numbers=told.random_numbers)
-
-        def perturbations() -> Iterator[Updates]:
-            for number in range(drawn, until):
-                yield whole_codes(network, as_updates(shapes, layers, code.at(number)))
-                if spec.difference == "central":
-                    yield whole_codes(network, as_updates(shapes, layers, -code.at(number)))
-
         if spec.difference == "forward":
             before: Any = network.loss(network.forward(batch.x, rng), batch.y, rng).mean(axis=-1)
             counts = counts.plus(network.cost(samples))
-        probed = network.probe(batch.x, batch.y, WeightProbes(perturbations()), rng)
+        signs = (1.0, -1.0) if spec.difference == "central" else (1.0,)
+        perturbations = (sign * code.at(number) for number in range(drawn, until) for sign in signs)
+        probed = network.probe(batch.x, batch.y, coded(network, layers, perturbations), rng)
         costs = probed.losses.mean(axis=-1)
         changes = costs - before if spec.difference == "forward" else (costs[::2] - costs[1::2]) / 2.0
         unseen = unseen_after(network, unseen, changes, "step")
@@ -80,8 +75,7 @@ def spsa(spec: SpsaSpec = _DEFAULT) -> LearningRule:
             change[..., np.newaxis] * code.at(number)
             for change, number in zip(changes, range(drawn, until), strict=True)
         )
-        asked = as_updates(shapes, layers, np.asarray(total) / (spec.draws * code.power))
-        estimate = by_what_was_written(network, asked, code)
+        estimate = estimated(network, layers, code, total / (spec.draws * code.power))
         counts = counts.plus(probed.counts)
         return estimate, SpsaState(code, until, unseen), Info(counts, told.stored, probed.network)
 

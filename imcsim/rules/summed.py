@@ -19,8 +19,9 @@ from imcsim.network.protocols import Counts, Updates, WeightProbes
 from imcsim.rng import Generators, children, draw_keys, drawn
 from imcsim.rules.entry import RuleEntry, Shapes, StepCost, needs_nothing, units_of, weights_of
 from imcsim.rules.layer_updates import with_biases
-from imcsim.rules.perturbed import reach, require_seen, weight_steps
+from imcsim.rules.perturbed import reach, weight_steps
 from imcsim.rules.rule import Batch, Info, LearningRule
+from imcsim.rules.seen import require_seen
 from imcsim.specs.fields import Spec, limited
 
 Array = np.ndarray[Any, Any]

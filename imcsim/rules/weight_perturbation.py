@@ -21,9 +21,9 @@ from imcsim.network.protocols import Counts, LayerUpdate, Updates, WeightProbes
 from imcsim.rng import Generators, children, draw_keys, drawn
 from imcsim.rules.entry import RuleEntry, Shapes, StepCost, needs_nothing, units_of, weights_of
 from imcsim.rules.layer_updates import times, total
-from imcsim.rules.perturbed import code_steps, in_codes, weight_steps
-from imcsim.rules.resolved import refusing_the_unseen
+from imcsim.rules.perturbed import code_steps, in_codes, weight_steps, whole_codes
 from imcsim.rules.rule import Batch, Info, LearningRule
+from imcsim.rules.seen import refusing_the_unseen
 from imcsim.specs.fields import Spec, limited
 from imcsim.updates import Dense
 
@@ -56,13 +56,13 @@ def weight_perturbation(spec: WeightSpec = _DEFAULT) -> LearningRule:
 
     def step(network: Any, state: None, batch: Batch, rng: Generators) -> tuple[Updates, None, Info]:
         keys, samples, layers = draw_keys(rng), batch.x.shape[-2], len(network.shapes)
-        told, codes = cost(spec, network.shapes, samples), code_steps(network)
+        told, codes = cost(spec, network.shapes, samples), code_steps(network) or [0.0] * layers
         reads = network.forward(batch.x, children(keys, "read"))
         before = network.loss(reads, batch.y, children(keys, "loss")).mean(axis=-1)
         counts = Counts(random_numbers=told.random_numbers).plus(network.cost(samples))
-        variances, summed = _variances(spec, codes or [0.0] * layers), None
+        variances, summed = _variances(spec, codes), None
         for draw in range(spec.draws):
-            psi = _noise(spec, network.shapes, codes, children(keys, "noise", draw))
+            psi = whole_codes(network, _noise(spec, network.shapes, children(keys, "noise", draw)))
             probed = network.probe(batch.x, batch.y, WeightProbes((psi,)), children(keys, "probe", draw))
             network, counts = probed.network, counts.plus(probed.counts)
             slope = (probed.losses[0].mean(axis=-1) - before) / spec.draws
@@ -93,8 +93,8 @@ def cost(spec: WeightSpec, shapes: Shapes, samples: int) -> StepCost:
     )
 
 
-def _noise(spec: WeightSpec, shapes: Shapes, codes: Sequence[float] | None, rng: Generators) -> Updates:
-    """Noise of every weight, as it is written, and of every bias."""
+def _noise(spec: WeightSpec, shapes: Shapes, rng: Generators) -> Updates:
+    """Noise of every weight and bias."""
     keys = draw_keys(rng)
 
     def of(shape: tuple[int, ...], *name: str | int) -> Array:
@@ -107,7 +107,7 @@ def _noise(spec: WeightSpec, shapes: Shapes, codes: Sequence[float] | None, rng:
 
     return tuple(
         LayerUpdate(
-            Dense(in_codes(of(shape, "weights", layer), 0.0 if codes is None else codes[layer])),
+            Dense(of(shape, "weights", layer)),
             of(shape[1:], "biases", layer) if spec.biases else np.zeros(shape[1]),
         )
         for layer, shape in enumerate(shapes)

@@ -25,9 +25,9 @@ from imcsim.rng import Generators, Keys, children, draw_keys
 from imcsim.rules.entry import RuleEntry, Shapes, StepCost
 from imcsim.rules.layer_updates import mean, outer, times, total
 from imcsim.rules.node_perturbation import needs_losses, noisy_pass
-from imcsim.rules.perturbed import require_seen
 from imcsim.rules.random_signs import Chosen, node_signs, weight_signs
 from imcsim.rules.rule import Batch, Info, LearningRule, require
+from imcsim.rules.seen import require_seen
 from imcsim.specs.fields import Spec, limited
 
 Array = np.ndarray[Any, Any]

@@ -9,12 +9,17 @@ import pytest
 from evaluating import evaluate_now
 
 from imcsim import datasets
-from imcsim.errors import SpecError
+from imcsim.errors import CapabilityError, SpecError
 from imcsim.experiment.evaluate import WORK
 from imcsim.experiment.learned import learning_key, on_its_die
 from imcsim.experiment.study_file import read_study
+from imcsim.experiment.trained import matrices_of, mlp_of, on_chip, training_key
 from imcsim.experiment.tune import read_config
+from imcsim.network.ideal import IdealNetwork
+from imcsim.network.mlp import NetworkSpec, initial_mlp
+from imcsim.network.on_chip import calibrate, program
 from imcsim.rng import child
+from imcsim.specs.library import load
 from imcsim.study.store import Artifacts
 from imcsim.training import accuracy
 
@@ -50,9 +55,9 @@ ONE_CELL = '[grid]\n"chip.adc.bits" = [8]\n'
 
 @pytest.fixture
 def plan_of(tmp_path):
-    def read(sections):
+    def read(sections, settings=()):
         (tmp_path / "study.toml").write_text(STUDY + sections)
-        return read_study(tmp_path / "study.toml", ())
+        return read_study(tmp_path / "study.toml", settings)
 
     return read
 
@@ -102,3 +107,41 @@ def test_alignment_at_what_was_learnt_is_behind_the_matrices_that_were_learnt(pl
     assert values["accuracy"] > 0.8
     assert abs(values["accuracy"] - values["accuracy_float"]) < 0.1
     assert values["cosine"].min() > 0.99
+
+
+# ---- learnt on the ideal network, and then programmed
+
+ELSEWHERE = ['training.where="ideal"']
+
+
+@pytest.mark.parametrize("section", [DIGITAL, ARRAYS], ids=["digital", "arrays"])
+def test_matrices_that_the_ideal_network_learned_are_programmed_with_its_weights(plan_of, artifacts, section):
+    plan = plan_of(section + ONE_CELL, ELSEWHERE)
+    values = evaluate_now(plan.cells[0], 0, [(0, 0)], artifacts)[0]
+    assert values["accuracy"] > 0.8, "a third would be chance"
+    assert abs(values["accuracy"] - values["accuracy_float"]) < 0.1
+    design, _ = read_config(plan.cells[0].config)
+    trained, data = artifacts.get(training_key(design, 0)), datasets.load("iris")
+    learned = matrices_of(trained)
+    assert all(np.abs(one - np.eye(len(one))).max() > 0.05 for one in learned)
+    network = on_chip(trained, design, data, child(0, "calibration"))
+    exact = IdealNetwork(mlp_of(trained, design), "cross_entropy", decorrelation=learned)
+    wanted = exact.forward(data.x_test, child(0, "nothing is drawn")).z[-1]
+    for programmed, matrix in zip(network.decorrelation, learned, strict=True):
+        code = programmed.crossbar.scale[0] if section == ARRAYS else 0.0
+        np.testing.assert_allclose(programmed.written, matrix, rtol=0, atol=code / 2 * (1 + 1e-9))
+
+    def off(chip):
+        return np.abs(chip.logits(data.x_test, child(0, "read")) - wanted).max() / np.abs(wanted).max()
+
+    assert off(network) < 0.1
+    plain = program(mlp_of(trained, design), design.chip, child(0, "program"))  # identities
+    assert off(calibrate(plain, data.x_train, child(0, "calibration"))) > 0.2
+
+
+def test_matrices_of_the_ideal_network_are_refused_where_the_chip_has_no_place_for_them(plan_of):
+    with pytest.raises(SpecError, match=r'rule = "dbp": needs decorrelation matrices.*\[chip.decorrelation\]'):
+        plan_of(ONE_CELL, ELSEWHERE)
+    mlp = initial_mlp(NetworkSpec(hidden=(8,)), 4, 3, child(0, "weights"))
+    with pytest.raises(CapabilityError, match="no matrices ahead of its layers"):
+        program(mlp, load("sram_ideal"), child(0, "program"), (np.eye(4), np.eye(8)))

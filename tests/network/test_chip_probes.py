@@ -98,6 +98,21 @@ def test_matrices_ahead_of_the_layers_are_not_left_out():
     np.testing.assert_array_equal(found.losses, each.losses)
 
 
+@pytest.mark.parametrize("noise_lsb", [0.0, 2.0])
+def test_nodes_behind_matrices_on_arrays_are_read_together_where_those_draw_nothing(noise_lsb, monkeypatch):
+    converters = {"dac": {"out_of_range": "clip"}, "adc": {"noise_lsb": noise_lsb}}
+    design = overlay(SRAM, {"dac": {"signed": True}, "decorrelation": {"kind": "arrays", **converters}})
+    network, probes = chip(design), NodesInTurn(0.1)
+    in_turn_of = turn(network, probes)
+    monkeypatch.setattr(chip_probes, "in_turn", lambda *_: None)
+    found = network.probe(X, Y, probes, rng())
+    if noise_lsb:
+        assert found is None
+    else:
+        np.testing.assert_array_equal(found.losses, in_turn_of.losses)
+        assert found.counts == in_turn_of.counts
+
+
 @pytest.mark.parametrize("name", ["accumulators", "bit by bit"])
 def test_the_network_is_left_as_in_turn(name):
     network = chip(QUIET[name])

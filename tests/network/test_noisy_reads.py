@@ -1,33 +1,23 @@
-"""A design that is said to draw at its reads reads the same samples twice differently, and no other does."""
+"""A network that is said to draw at its reads reads the same samples twice differently, and no other does."""
 
 import pytest
 
 from imcsim.errors import CapabilityError
-from imcsim.network.capabilities import lacking
 from imcsim.network.ideal import IdealNetwork
 from imcsim.network.learning_chip import learning_chip
 from imcsim.network.mlp import NetworkSpec, initial_mlp
 from imcsim.network.noisy import InjectionSpec, NoisyNetwork
 from imcsim.rng import child
 from imcsim.specs.codec import overlay
-from imcsim.specs.library import device_names, load
+from imcsim.specs.library import load
 
 MLP = initial_mlp(NetworkSpec(hidden=(12,)), 20, 4, child(0, "weights"))
 X, Y = child(0, "x").uniform(0, 1, (30, 20)), child(0, "y").integers(0, 4, 30)
 CHANGES = {
     "nothing": {},
-    "SAR": {"adc": {"kind": "sar"}},
-    "ideal converters": {"dac": {"kind": "ideal", "out_of_range": "clip"}, "adc": {"kind": "ideal"}},
     "read noise": {"cell": {"read_noise_rel": 0.1}},
-    "ADC noise": {"adc": {"noise_lsb": 0.5}},
     "stochastic rounding": {"adc": {"rounding": "stochastic", "bits": 3, "range": "mse"}},
-    "comparator noise": {"adc": {"kind": "sar", "comparator_noise_lsb": 0.5}},
-    "DAC noise": {
-        "dac": {"kind": "one_shot", "bits": 6, "noise_lsb": 0.5, "out_of_range": "clip"},
-        "adc": {"kind": "ideal"},
-    },
 }
-SILENT = ["nothing", "SAR", "ideal converters"]
 
 
 def on_chip(changes):
@@ -50,7 +40,7 @@ def said_to_draw(network):
 @pytest.mark.parametrize("name", CHANGES)
 def test_a_chip_draws_at_its_reads_where_its_design_says_so(name):
     network = on_chip(CHANGES[name])
-    assert said_to_draw(network) == differ(network) == (name not in SILENT)
+    assert said_to_draw(network) == network.chip.draws == differ(network) == (name != "nothing")
 
 
 def test_a_silent_chip_says_what_would_make_it_draw():
@@ -58,14 +48,12 @@ def test_a_silent_chip_says_what_would_make_it_draw():
         _ = on_chip({}).noisy_reads
 
 
-@pytest.mark.parametrize("kind", ["white_noise", "flicker_noise", "telegraph_noise"])
-def test_each_noise_of_a_resistive_cell_counts_by_itself(kind):
-    kinds = {"white_noise", "flicker_noise", "telegraph_noise"}
-    noisy = next(spec for spec in map(load, device_names()) if getattr(spec.cell, kind, None) is not None)
-    for other in kinds - {kind}:
-        noisy = noisy.replace(f"cell.{other}", None)
-    assert "noisy_reads" not in lacking(noisy)
-    assert "noisy_reads" in lacking(noisy.replace(f"cell.{kind}", None))
+@pytest.mark.parametrize(("kind", "noise_lsb"), [("arrays", 0.0), ("arrays", 2.0), ("digital", 0.0)])
+def test_matrices_on_arrays_ahead_of_silent_layers_make_a_chip_draw_where_they_do(kind, noise_lsb):
+    of_matrices = {"dac": {"out_of_range": "clip"}, "adc": {"noise_lsb": noise_lsb}} if kind == "arrays" else {}
+    network = on_chip({"dac": {"signed": True}, "decorrelation": {"kind": kind, **of_matrices}})
+    assert not any(layer.draws for layer in network.chip.layers)
+    assert said_to_draw(network) == network.chip.draws == differ(network) == (noise_lsb > 0)
 
 
 @pytest.mark.parametrize("field", ["weight_noise_rel", "output_noise_rel", "output_noise"])

@@ -1,5 +1,7 @@
 """Noise-based learning: the equation, sources that the rule knows nothing of, and digits under read noise."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from rule_cases import SAMPLES, SHAPES, batch_of, changes, network_of, one_step
@@ -7,15 +9,17 @@ from rule_chips import DESIGNS, batch_for, on_chip
 
 from imcsim.datasets import load
 from imcsim.descent import DescentSpec
-from imcsim.errors import CapabilityError
+from imcsim.errors import CapabilityError, SpecError
 from imcsim.experiment.learnable import learning_problems
 from imcsim.learning import learn
 from imcsim.network.mlp import NetworkSpec, initial_mlp
 from imcsim.network.noisy import InjectionSpec, NoisyNetwork
 from imcsim.rng import child
 from imcsim.rules.library import RULES, learning_rule, rule_options
+from imcsim.rules.seen import MOST_UNSEEN
 from imcsim.rules.tunnel_junctions import TunnelJunctions, first_states
 from imcsim.specs.library import load as load_chip
+from imcsim.specs.loss_adc import LossADC
 from imcsim.training import TrainingSpec
 
 READ_NOISE = {"source": {"kind": "read_noise"}}
@@ -137,6 +141,25 @@ def test_a_study_is_told_before_it_runs_that_its_chip_draws_nothing():
     assert problem.path == ("training", "rule")
     assert "noise at its reads: the design draws nothing" in problem.allowed
     assert not list(learning_problems(training, clipping.replace("cell.read_noise_rel", 0.01), 10))
+
+
+@pytest.mark.parametrize("source", ["tunnel_junctions", "read_noise"])
+def test_noise_of_which_the_loss_adc_shows_nothing_in_a_hundred_steps_is_refused(source):
+    rule = learning_rule("nbl", {"source": {"kind": source}})
+
+    def after(steps, adc):
+        network = dataclasses.replace(noisy(network_of()), loss_adc=adc)
+        state, batch = rule.init(network, child(0, "init")), batch_of(network)
+        for number in range(steps):
+            _, state, _ = rule.step(network, state, batch, child(0, "step", number))
+
+    blind = LossADC(bits=2, full_scale=1e4)
+    after(MOST_UNSEEN - 1, blind)
+    told = r"rule_options.source: is a perturbation that the loss ADC cannot see: none of 100 .*; enlarge it"
+    with pytest.raises(SpecError, match=told):
+        after(MOST_UNSEEN, blind)
+    after(MOST_UNSEEN, LossADC(bits=16, full_scale=8.0))
+    after(MOST_UNSEEN, None)
 
 
 # ---- digits, 64-32-10 tanh, Adam 3e-3, batches of 50; sums with read noise of standard deviation 0.1

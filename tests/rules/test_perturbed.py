@@ -10,7 +10,8 @@ from rule_chips import DESIGNS, on_chip
 from imcsim.errors import SpecError
 from imcsim.network.protocols import LayerUpdate
 from imcsim.rng import child
-from imcsim.rules.perturbed import reach, require_seen, weight_steps
+from imcsim.rules.perturbed import reach, weight_steps
+from imcsim.rules.seen import require_seen
 from imcsim.specs.learning import WritePath
 from imcsim.specs.library import load
 from imcsim.specs.loss_adc import LossADC
@@ -56,7 +57,7 @@ def test_a_perturbation_is_rounded_to_whole_codes_of_each_layer(lsbs, whole):
 def test_one_below_half_a_code_is_refused_with_the_smallest_that_is_not():
     network = on_chip(PLAIN)
     coarsest = int(np.argmax(network.weight_lsb))
-    told = rf"rule_options.delta = 0.0001: is a perturbation below the write resolution: .*layer {coarsest} "
+    told = rf"delta = 0.0001: moves no weight by more than 0.0001, below the write resolution: .* layer {coarsest} "
     with pytest.raises(SpecError, match=told) as error:
         weight_steps(network, 1e-4)
     smallest = float(error.value.problems[0].remedy.removeprefix("set it to ").split(" ")[0])

@@ -12,7 +12,7 @@ from imcsim.network.losses import cross_entropy
 from imcsim.network.mlp import MLP, gradients
 from imcsim.rng import child
 from imcsim.rules.library import learning_rule
-from imcsim.rules.resolved import MOST_UNSEEN, unseen_after
+from imcsim.rules.seen import MOST_UNSEEN, unseen_after
 from imcsim.specs.loss_adc import LossADC
 
 PLAIN = DESIGNS["without errors"]
@@ -22,7 +22,9 @@ EVERY_RULE = pytest.mark.parametrize(("name", "option"), [("mgd", "norm"), ("mgd
 @EVERY_RULE
 def test_a_perturbation_below_half_a_code_is_refused_with_one_that_is_not(name, option):
     network = on_chip(PLAIN)
-    told = rf"rule_options.{option} = 0.001: moves no weight by more than .*, below the write resolution: codes are"
+    told = (
+        rf"rule_options.{option} = 0.001: moves no weight by more than .*, below the write resolution: weights of layer"
+    )
     with pytest.raises(SpecError, match=told) as error:
         learning_rule(name, {option: 0.001}).init(network, child(0, "init"))
     enough = float(error.value.problems[0].remedy.removeprefix("set it to ").split(" ")[0])
