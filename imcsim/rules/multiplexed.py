@@ -66,7 +66,10 @@ class MgdSpec(CodeSpec):
             given = getattr(self, name)
             if self.tau_theta % given:
                 allowed = f"must divide tau_theta = {self.tau_theta}: {told}"
-                remedy = f"set tau_theta to a multiple of {math.lcm(self.tau_x, self.tau_p)}"
+                step = math.lcm(self.tau_x, self.tau_p)
+                above = -(-self.tau_theta // step) * step
+                near = f"{above - step} or {above}" if above > step else f"{above}"
+                remedy = f"set tau_theta = {near}, or to another multiple of {step}"
                 yield Problem((name,), allowed, str(given), remedy)
 
 

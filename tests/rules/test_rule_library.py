@@ -11,6 +11,7 @@ from imcsim.errors import SpecError
 from imcsim.rules.backprop import BackpropSpec
 from imcsim.rules.library import IN_FLOAT, RULES, learning_rule, rule_options
 from imcsim.rules.pruning import PruningSpec
+from imcsim.training import TrainingSpec
 
 EVERY = RULES | IN_FLOAT
 EVERY_RULE = pytest.mark.parametrize("name", EVERY)
@@ -117,3 +118,30 @@ def test_the_command_says_which_rule_was_meant(capsys):
     code, out = told(capsys, "sign-dfa")
     assert (code, out.out) == (2, "")
     assert 'did you mean "sign_dfa"?' in out.err
+
+
+@pytest.mark.parametrize(
+    ("given", "names"),
+    [
+        ("weight_perturbation", ["wp", "wp_sequential"]),
+        ("node_perturbation", ["np", "np_sequential"]),
+        ("Feedback Alignment", ["fa"]),
+        ("noise-based learning", ["nbl"]),
+        ("multiplexed_gradient_descent", ["mgd"]),
+        ("decorrelated_node_perturbation", ["dnp"]),
+        ("decorrelated_backprop", ["dbp"]),
+        ("backpropagation", ["backprop"]),
+        ("sign_dfaa", ["sign_dfa"]),
+    ],
+)
+def test_a_rule_called_by_its_full_name_is_told_by_its_own(given, names):
+    remedy = f"did you mean {' or '.join(map(repr, names))}?".replace("'", '"')
+    for build in (lambda: learning_rule(given), lambda: TrainingSpec(where="chip", rule=given)):
+        with pytest.raises(SpecError) as told:
+            build()
+        assert str(told.value).endswith(remedy)
+
+
+def test_a_rule_that_nothing_is_called_is_told_all_there_are():
+    with pytest.raises(SpecError, match="known: .*hardware_in_the_loop, .*zeroth_order"):
+        learning_rule("xyzzy")
