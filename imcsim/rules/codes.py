@@ -189,7 +189,7 @@ def begun(spec: CodeSpec, places: int, rng: Generators) -> Code:
         if length < places:
             allowed = f"must be at least the number of parameters that are perturbed together, {places}"
             remedy = f"leave it out, which takes {1 << places.bit_length()}"
-            raise SpecError.of("code_length", allowed, given=str(length), remedy=remedy)
+            raise SpecError.of(("rule_options", "code_length"), allowed, given=str(length), remedy=remedy)
         return WalshCode(length, places, amplitude)
     order = np.argsort(_words(keys, 0, places), axis=-1, kind="stable")
     if spec.code == "sequential":

@@ -143,5 +143,5 @@ def test_a_rule_called_by_its_full_name_is_told_by_its_own(given, names):
 
 
 def test_a_rule_that_nothing_is_called_is_told_all_there_are():
-    with pytest.raises(SpecError, match="known: .*hardware_in_the_loop, .*zeroth_order"):
+    with pytest.raises(SpecError, match=r"known: .*hardware_in_the_loop, .*zeroth_order"):
         learning_rule("xyzzy")
