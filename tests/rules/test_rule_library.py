@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 import tomllib
 
 import pytest
@@ -102,7 +103,13 @@ def test_the_tables_that_the_command_prints_are_the_rule_at_its_defaults(name, c
     assert rule_options(name, table.pop("rule_options")) == rule_options(name)
     assert table == {"where": EVERY[name].where}
     options = json.loads(told(capsys, name, "--json")[1].out)["options"]
+    spec = rule_options(name)
     for path, option in options.items():
+        held = spec
+        for part in path.split("."):
+            held = getattr(held, part, None)
+        if not path.endswith("kind"):
+            assert option["default"] == (list(held) if isinstance(held, tuple) else held)  # of tables, too
         line = next(line for line in text.splitlines() if line.startswith((f"{path} =", f"# {path} ")))
         assert line.endswith("# " + option["allowed"].removeprefix("must be "))
 
@@ -145,3 +152,12 @@ def test_a_rule_called_by_its_full_name_is_told_by_its_own(given, names):
 def test_a_rule_that_nothing_is_called_is_told_all_there_are():
     with pytest.raises(SpecError, match=r"known: .*hardware_in_the_loop, .*zeroth_order"):
         learning_rule("xyzzy")
+
+
+def test_options_inside_others_are_told_with_their_defaults_and_under_their_table(capsys):
+    text = told(capsys, "danp")[1].out
+    assert "\ndecorrelation.rate = 0.001 " in text
+    assert re.search(r"\n +decorrelation: R learns at `rate`", text)
+    text = told(capsys, "nbl")[1].out
+    assert re.search(r'\n +source with kind = "tunnel_junctions": `junctions` stochastic', text)
+    assert re.search(r'\n +source with kind = "read_noise": Nothing is added', text)
