@@ -121,5 +121,6 @@ def _options(cls: type[Spec], prefix: str = "", *, absent: bool = False) -> Iter
 
 def _default_of(cls: type[Spec], name: str) -> Any:
     """The default of a field, made where it is a table."""
-    field = next(one for one in dataclasses.fields(cls) if one.name == name)
+    every = dataclasses.fields(cls)  # type: ignore[arg-type]  # every Spec is a dataclass
+    field = next(one for one in every if one.name == name)
     return field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
