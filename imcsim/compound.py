@@ -2,7 +2,7 @@
 
 A fast array A takes the updates and is read a row at a time; what is read goes to a slow array C, at once or through a
 digital buffer H. Each is a Crossbar: reads of A pass its own converters, transfers are pulses of C. Equations:
-references/learning_rules.md, section 8.
+aihwkit's documentation of its compounds (Tiki-Taka: Gokmen & Haensch 2020, unverified).
 """
 
 from __future__ import annotations

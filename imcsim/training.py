@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 
 from imcsim.datasets import DataSet
 from imcsim.descent import DescentSpec, transforms_of
-from imcsim.errors import Problem, SpecError, did_you_mean
+from imcsim.errors import Problem, SpecError
 from imcsim.kernels.blas import single_threaded_blas
 from imcsim.network.ideal import IdealNetwork
 from imcsim.network.losses import LOSSES
 from imcsim.network.mlp import MLP, gradients, logits
 from imcsim.network.protocols import LayerUpdate
 from imcsim.rules.in_float import NoOptions
-from imcsim.rules.library import IN_FLOAT, RULES
+from imcsim.rules.library import IN_FLOAT, RULES, nearest_rule
 from imcsim.rules.rule import in_order
 from imcsim.specs.codec import format_value
 from imcsim.specs.fields import Spec, limited
@@ -103,8 +103,7 @@ def option_classes() -> list[type[Spec]]:
 
 
 def _unknown_rule(rule: str) -> Problem:
-    remedy = did_you_mean(rule, [*IN_FLOAT, *RULES])
-    return Problem(("rule",), "must be the name of a learning rule", f'"{rule}"', remedy)
+    return Problem(("rule",), "must be the name of a learning rule", f'"{rule}"', nearest_rule(rule))
 
 
 @dataclass(frozen=True, kw_only=True)

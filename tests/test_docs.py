@@ -76,3 +76,12 @@ def test_every_validated_point_lies_within_its_tolerance_of_its_closed_form(poin
 
 def test_a_point_beyond_its_tolerance_would_be_told(points):
     assert points.Point("figure", "series", x=0, closed_form=1, emulated=1.2, tolerance=0.1, unit="V").off > 1
+
+
+def test_sources_name_what_a_reader_can_find():
+    # notes that are in no clone tell a reader nothing
+    notes = re.compile(r"(learning_rules|device_and_array_models|engineering)\.md")
+    folders = ["imcsim", "docs", "studies", "device_models"]
+    files = [path for name in folders for path in (ROOT / name).rglob("*") if path.suffix in {".py", ".md", ".toml"}]
+    assert len(files) > 300
+    assert [str(path) for path in files if notes.search(path.read_text(encoding="utf-8"))] == []

@@ -1,7 +1,8 @@
 """Compound arrays: a fast array A, a slow array C and a digital buffer H between them, as functions on arrays.
 
 Weights are (rows, cols), inputs drive rows: what the field calls the column of A that a one-hot input reads is a row
-here, A[k, :]. Equations: references/learning_rules.md, section 8 (Tiki-Taka v1 and v2, chopped v2, mixed precision).
+here, A[k, :]. Equations: aihwkit's documentation of Tiki-Taka v1, v2 and chopped v2 (Gokmen & Haensch 2020,
+unverified), and of mixed precision.
 
 A step of each, with the writes and reads of an array:
 

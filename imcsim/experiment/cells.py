@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from imcsim.errors import Problem, SpecError
@@ -25,10 +25,17 @@ class Resolver:
     """Makes cells of `design`. A part (a component of the chip, the network, the training) is built once for all.
 
     `variants` are laid over the design first, or over the design with those `chips` that some have, then swept values.
+    `begins` says what is wrong with a design that is whole.
     """
 
-    def __init__(self, design: Design, variants: Mapping[str, Any], chips: Mapping[str, ChipSpec]) -> None:
-        self._design, self._chips = design, chips
+    def __init__(
+        self,
+        design: Design,
+        variants: Mapping[str, Any],
+        chips: Mapping[str, ChipSpec],
+        begins: Callable[[Design], Iterable[Problem]],
+    ) -> None:
+        self._design, self._chips, self._begins = design, chips, begins
         self._bases = {name: _Base.of(design, chip) for name, chip in [("", design.chip), *chips.items()]}
         self._parts = list(self._bases[""].parts)
         self._variants = {name: self._split(changes) for name, changes in variants.items()}
@@ -47,10 +54,13 @@ class Resolver:
         try:
             for part, table in changes.items():
                 specs[part], texts[part] = self._part(name, part, table)
-            self._assembled(base, specs)
+            unfit = [*self._begins(self._assembled(base, specs))]
         except SpecError:
             # told by the longer way, which knows where each problem stands
             self.resolved(coordinates, problems)
+            return None
+        if unfit:
+            problems.extend(unfit)
             return None
         chip = {part.removeprefix("chip."): texts.pop(part) for part in list(texts) if part.startswith("chip.")}
         return Cell(coordinates, _joined({**self._rest, **texts, "chip": _joined(chip)}))
@@ -61,7 +71,10 @@ class Resolver:
         for part, table in self._changes(coordinates).items():
             head, _, name = part.rpartition(".")
             (nested.setdefault(head, {}) if head else nested)[name] = table
-        return changed_design(self._design, self._chips.get(self._base(coordinates)), nested, problems)
+        design = changed_design(self._design, self._chips.get(self._base(coordinates)), nested, problems)
+        unfit = [] if design is None else [*self._begins(design)]
+        problems.extend(unfit)
+        return None if unfit else design
 
     def _base(self, coordinates: Combination) -> str:
         """The variant whose chip is meant; "" for the design's own."""

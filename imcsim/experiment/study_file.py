@@ -148,7 +148,7 @@ def _plan(
     problems.extend(plot_problems(plot, [axis.path for axis in axes]))
     if problems or design is None or replicates is None:
         return None
-    cells = resolved_cells(sweep, product.cells, design, problems)
+    cells = resolved_cells(sweep, product.cells, design, tuned[1] if tuned else (), problems)
     return (
         None
         if problems

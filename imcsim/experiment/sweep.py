@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from imcsim.errors import Problem
+from imcsim.experiment.beginning import beginning_problems
 from imcsim.experiment.cells import Resolver
 from imcsim.experiment.conflicts import conflicts
 from imcsim.experiment.design import Design
@@ -81,10 +82,14 @@ def read_sweep(
 
 
 def resolved_cells(
-    sweep: Sweep, combinations: Sequence[Combination], design: Design, problems: list[Problem]
+    sweep: Sweep, combinations: Sequence[Combination], design: Design, tuned: Iterable[str], problems: list[Problem]
 ) -> list[Cell]:
-    """The cell at each combination of the sweep; `problems` gathers why some cannot be."""
-    resolver = Resolver(design, sweep.variants, sweep.chips)
+    """The cell at each combination of the sweep; `problems` gathers why some cannot be.
+
+    Rules are asked whether they can begin, unless one of the `tuned` paths tells how they do.
+    """
+    asked = not any(path.startswith(("training.rule", "network", "chip")) for path in tuned)
+    resolver = Resolver(design, sweep.variants, sweep.chips, beginning_problems if asked else lambda _: ())
     cells, alone = [], _Alone(sweep.blocks, resolver)
     failed = 0
     for coordinates in combinations:
@@ -108,10 +113,16 @@ class _Alone:
         self._blocks = blocks
         self._resolver = resolver
         self._known: dict[tuple[int, int], list[Problem]] = {}
+        self._shared: list[Problem] | None = None
 
     def told(self, coordinates: Combination, found: Sequence[Problem]) -> Iterator[Problem]:
         """The problems `found` with the cell at `coordinates`, as the study's author sees them."""
         left = list(found)
+        for problem in self._everywhere():
+            at = ".".join(problem.path)
+            if problem in left and not any(f"{at}.".startswith(f"{path}.") for path in coordinates):
+                left.remove(problem)
+                yield problem
         for place, block in enumerate(self._blocks):
             own = {path: coordinates[path] for path in block.paths if path in coordinates}
             if not block.factor.applies(coordinates) or own not in block.factor.combinations:
@@ -123,6 +134,13 @@ class _Alone:
                     yield _at_value(problem, block, index, own)
         at = ", ".join(f"{path} = {format_value(value)}" for path, value in coordinates.items())
         yield from (dataclasses.replace(problem, allowed=f"{problem.allowed} (in the cell {at})") for problem in left)
+
+    def _everywhere(self) -> list[Problem]:
+        """What is wrong with a cell that has no value of the sweep."""
+        if self._shared is None:
+            self._shared = []
+            self._resolver.resolved({}, self._shared)
+        return self._shared
 
     def _of(self, place: int, index: int, own: Combination, coordinates: Combination) -> list[Problem]:
         if (place, index) not in self._known:

@@ -53,5 +53,5 @@ def converts_the_mean(adc: LossADC | None) -> Problem | None:
     """What a loss ADC lacks that does not convert the loss of each sample."""
     if adc is None or adc.per_sample:
         return None
-    remedy = "set loss_adc.per_sample = true"
+    remedy = "set per_sample = true in [loss_adc]"
     return Problem(("loss_adc", "each_loss"), "the loss ADC converts the mean of the batch", remedy=remedy)

@@ -76,7 +76,7 @@ def through_cells_cost(spec: BackpropSpec, shapes: Shapes, samples: int) -> Step
     return feedback_cost(shapes, samples, backward=True, pruning=spec.pruning)
 
 
-_SOURCE = "Rumelhart, Hinton & Williams 1986 (unverified); references: learning_rules.md, section 8"
+_SOURCE = "Rumelhart, Hinton & Williams 1986 (unverified)"
 _PRUNED = "; pruning draws B (n_1 + ... + n_(L-1)) random numbers"
 ENTRIES = (
     RuleEntry(

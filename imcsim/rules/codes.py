@@ -1,7 +1,7 @@
 """Perturbation codes: what is added to each of P parameters in each period, as a function of a key and of the period.
 
-A code u has the Euclidean norm `norm`, whatever P is, so that all move the loss alike (McCaughan et al. 2023;
-references/learning_rules.md, section 2). Parameters are told apart by
+A code u has the Euclidean norm `norm`, whatever P is, so that all move the loss alike (McCaughan et al.
+2023). Parameters are told apart by
 
     random       signs: u_i = +-norm / sqrt(P); with sparsity s, +-s norm / sqrt(P) in one of s periods and 0 in others
     walsh        signs that are orthogonal over a code's length: Walsh functions of Sylvester's Hadamard matrix
@@ -189,7 +189,7 @@ def begun(spec: CodeSpec, places: int, rng: Generators) -> Code:
         if length < places:
             allowed = f"must be at least the number of parameters that are perturbed together, {places}"
             remedy = f"leave it out, which takes {1 << places.bit_length()}"
-            raise SpecError.of("code_length", allowed, given=str(length), remedy=remedy)
+            raise SpecError.of(("rule_options", "code_length"), allowed, given=str(length), remedy=remedy)
         return WalshCode(length, places, amplitude)
     order = np.argsort(_words(keys, 0, places), axis=-1, kind="stable")
     if spec.code == "sequential":

@@ -5,7 +5,7 @@
 R starts as the identity, belongs to the network, as reads need it, too, and learns beside the weights, by what a step
 of a rule sees anyway. With kappa = 0 it comes to rest where nothing is correlated, with any other where a' are white.
 The rule behind it stays what it is: a' are the inputs of its layers.
-Dalm, van Gerven & Ahmad 2026 (arXiv 2310.00965); references/learning_rules.md, section 3.
+Dalm, van Gerven & Ahmad 2026 (arXiv 2310.00965).
 """
 
 from __future__ import annotations
@@ -115,4 +115,4 @@ def needs_decorrelation(needs: Callable[[Any], Collection[str]]) -> Callable[[An
 
 NEEDS = "; decorrelation matrices: [decorrelation] of a chip"
 COST = "; of each layer n^2 scalars, n^2 multiplications a pass and 2 B n^2 a step that changes R, n its inputs"
-SOURCE = "Dalm, van Gerven & Ahmad 2026 (arXiv 2310.00965); references: learning_rules.md, section 3"
+SOURCE = "Dalm, van Gerven & Ahmad 2026 (arXiv 2310.00965)"

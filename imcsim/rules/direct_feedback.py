@@ -191,7 +191,7 @@ ENTRIES = (
         asks=_dense_cost,
         needs=_NEEDS,
         cost="B forward passes" + _ERROR_READS + "n_L (n_1 + ... + n_(L-1))",
-        source="Nokland 2016 (unverified); initial values: his code; learning_rules.md, section 6",
+        source="Nokland 2016 (unverified); initial values: his code",
     ),
     RuleEntry(
         name="sign_dfa",
@@ -203,7 +203,7 @@ ENTRIES = (
         asks=_dense_cost,
         needs=_NEEDS,
         cost="B forward passes" + _ERROR_READS + "n_L (n_1 + ... + n_(L-1))",
-        source="learning_rules.md, section 6 (sDFA); initial values as dfa",
+        source="sDFA: dfa of the sign of the error (origin unverified); initial values as dfa",
     ),
     RuleEntry(
         name="sdfa",
@@ -216,7 +216,7 @@ ENTRIES = (
         unfit=_too_many_connections,
         needs=_NEEDS + "; at least as many classes as connections",
         cost="B forward passes" + _ERROR_READS + "k (n_1 + ... + n_(L-1)) values that are not zero",
-        source="Crafton et al. 2019 (unverified); initial values: their code; learning_rules.md, section 6",
+        source="Crafton et al. 2019 (unverified); initial values: their code",
     ),
     RuleEntry(
         name="ssdfa",
@@ -228,7 +228,7 @@ ENTRIES = (
         asks=_single_cost,
         needs=_NEEDS,
         cost="B forward passes" + _ERROR_READS + "n_1 + ... + n_(L-1) values that are not zero",
-        source="Crafton et al. 2019 (unverified); initial values: their code; learning_rules.md, section 6",
+        source="Crafton et al. 2019 (unverified); initial values: their code",
     ),
     RuleEntry(
         name="drtp",
@@ -240,6 +240,6 @@ ENTRIES = (
         asks=_target_cost,
         needs=_NEEDS,
         cost="B forward passes" + _ERROR_READS + "n_L (n_1 + ... + n_(L-1)), of which a one-hot target reads one row",
-        source="Frenkel et al. 2021 (unverified); initial values: their code; learning_rules.md, section 6",
+        source="Frenkel et al. 2021 (unverified); initial values: their code",
     ),
 )

@@ -1,7 +1,8 @@
 """Rules that send the error backward: forward reads, an error a layer, and outer products; how it is sent differs.
 
 With e = dL/dz of the last layer and f' told from the outputs as they were read, delta_l = (signal from above) f'(a_l),
-and the estimate of the gradient of layer l is a_in^T delta_l / samples (references/learning_rules.md, section 6).
+and the estimate of the gradient of layer l is a_in^T delta_l / samples
+(the chain rule: Rumelhart, Hinton & Williams 1986, unverified).
 """
 
 from __future__ import annotations

@@ -72,6 +72,6 @@ ENTRIES = (
         asks=_cost,
         needs='forward reads; with feedback_on = "chip" L - 1 arrays: [feedback.dac], [feedback.adc] of a chip',
         cost="B forward passes; (L - 1) B reads of the feedback matrices, which hold sum of n_l n_(l-1), l = 2 ... L",
-        source="Lillicrap et al. 2016 (unverified); initial values: Nokland's code; learning_rules.md, section 6",
+        source="Lillicrap et al. 2016 (unverified); initial values: Nokland's code",
     ),
 )

@@ -33,7 +33,7 @@ ENTRIES = (
         asks=_cost,
         needs="no chip",
         cost="no read of the chip but those of its calibration; one write of every cell",
-        source="Rumelhart, Hinton & Williams 1986 (unverified); references: learning_rules.md, section 8",
+        source="Rumelhart, Hinton & Williams 1986 (unverified)",
         where="digital",
     ),
     RuleEntry(
@@ -46,7 +46,7 @@ ENTRIES = (
         asks=_cost,
         needs="no chip; how large its errors are",
         cost="no read of the chip but those of its calibration; one write of every cell",
-        source="Joshi et al. 2020, Nat. Commun. 11, 2473 (unverified); references: learning_rules.md, section 8",
+        source="Joshi et al. 2020, Nat. Commun. 11, 2473 (unverified)",
         where="digital",
     ),
 )

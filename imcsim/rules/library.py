@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+import re
 import types
 from collections.abc import Mapping
 from typing import Any
@@ -63,8 +65,32 @@ def rule_entry(name: str) -> RuleEntry:
     """What is told of the rule called `name`, on the chip or in float. Raises SpecError where there is none."""
     known = RULES | IN_FLOAT
     if name not in known:
-        raise SpecError.of("rule", "must be the name of a learning rule", f'"{name}"', did_you_mean(name, known))
+        raise SpecError.of("rule", "must be the name of a learning rule", f'"{name}"', nearest_rule(name))
     return known[name]
+
+
+def nearest_rule(word: str) -> str:
+    """The remedy for what is no name of a rule: the rules whose names, short or in full, come nearest to it."""
+    rules = IN_FLOAT | RULES
+    in_full: dict[str, list[str]] = {}
+    for name in rules:
+        in_full.setdefault(_full_name(name), []).append(name)
+    for name in rules:
+        in_full[name] = [name]
+    near = difflib.get_close_matches(word.lower().replace("-", "_").replace(" ", "_"), in_full, n=1, cutoff=0.6)
+    if not near:
+        return did_you_mean(word, rules)
+    found = " or ".join(f'"{name}"' for name in in_full[near[0]])
+    return f"did you mean {found}?"
+
+
+def _full_name(name: str) -> str:
+    """What the summary of a rule calls it, as a name: "weight_perturbation" of wp."""
+    head = (IN_FLOAT | RULES)[name].summary.partition(":")[0]
+    of_what, decorrelated, _ = head.partition(" on decorrelated inputs")
+    if decorrelated:
+        return f"decorrelated_{_full_name(of_what)}"
+    return re.sub("[ -]", "_", head.lower())
 
 
 def rule_options(name: str, options: Mapping[str, Any] = _NO_OPTIONS) -> Spec:

@@ -8,7 +8,7 @@ tau_x steps. With C0 the cost without perturbation, measured whenever samples or
 of which the mean is the gradient, to the first order in u. McCaughan et al. 2023 take the sum of C~ u / norm^2, whose
 mean is tau_theta / P of the gradient of P parameters: their rate eta is a learning rate of eta tau_theta / P here.
 Oripov et al. 2025 give each layer perturbations and costs of its own, and perturb nodes, too: every sample then has a
-C~ of its own, and C~ u is the error of its nodes. references/learning_rules.md, section 2.
+C~ of its own, and C~ u is the error of its nodes. McCaughan et al. 2023.
 
 A step of the rule is one update of the weights: tau_theta time steps on a batch, which is shown in tau_theta / tau_x
 groups. Time goes on from step to step, so that codes may be longer than tau_theta.
@@ -46,7 +46,7 @@ class MgdSpec(CodeSpec):
     `scope` "layerwise" perturbs one layer after the other, each with a code of that norm. `perturb` "nodes" adds to
     the sums, for all samples of a group alike. With `step_length` "gradient" the mean of the estimate is the gradient;
     "bounded" divides it by sqrt(1 + (K - 1) tau_p / tau_theta), K parameters perturbed together, which makes it as long
-    as the gradient (Oripov et al. 2025, as in references/learning_rules.md).
+    as the gradient (Oripov et al. 2025, unverified).
     """
 
     tau_x: int = limited(1, low=1, high=1_000_000_000)
@@ -67,7 +67,10 @@ class MgdSpec(CodeSpec):
             given = getattr(self, name)
             if self.tau_theta % given:
                 allowed = f"must divide tau_theta = {self.tau_theta}: {told}"
-                remedy = f"set tau_theta to a multiple of {math.lcm(self.tau_x, self.tau_p)}"
+                step = math.lcm(self.tau_x, self.tau_p)
+                above = -(-self.tau_theta // step) * step
+                near = f"{above - step} or {above}" if above > step else f"{above}"
+                remedy = f"set tau_theta = {near}, or to another multiple of {step}"
                 yield Problem((name,), allowed, str(given), remedy)
 
 
@@ -253,6 +256,6 @@ ENTRIES = (
         needs='forward reads, writes that resolve the perturbation; the loss of each sample with perturb = "nodes"',
         cost="B (1 + tau_x) forward passes, B (1 + L tau_x) layer by layer; random codes draw tau_theta / tau_p "
         "numbers a parameter or node",
-        source="McCaughan et al. 2023, Oripov et al. 2025; references: learning_rules.md, section 2",
+        source="McCaughan et al. 2023, Oripov et al. 2025",
     ),
 )

@@ -7,8 +7,7 @@ In time step t, of length 1, with C = C(theta + u(t); x), a high-pass and a low-
 
 C_before is C itself in the first step of new samples, as their cost says nothing of the weights. The high-pass filter
 passes tau_hp / (tau_hp + 1) of a code that is white in time, by which G is divided here; of slow sines it passes less.
-McCaughan et al. 2023, who update the weights by G in every time step and take tau_hp = 1.6;
-references/learning_rules.md, section 2.
+McCaughan et al. 2023, who update the weights by G in every time step and take tau_hp = 1.6.
 """
 
 from __future__ import annotations
@@ -126,6 +125,6 @@ ENTRIES = (
         unbiased=False,
         needs="forward reads, writes that resolve the perturbation",
         cost="tau_x B forward passes; random codes draw tau_x / tau_p numbers a parameter",
-        source="McCaughan et al. 2023; references: learning_rules.md, section 2",
+        source="McCaughan et al. 2023",
     ),
 )

@@ -8,7 +8,7 @@ Of a clean pass (a, z, L) and a noisy one (z~, L~), eps added to every sum, dz =
 
 The estimate of the gradient of layer l is a_in^T delta_l / samples. `np` trusts what it added; the others take what the
 sums showed, the read noise in it: they may have two noisy passes and no clean one, and need not know their noise.
-Dalm, van Gerven & Ahmad 2026 (arXiv 2310.00965); references/learning_rules.md, section 3.
+Dalm, van Gerven & Ahmad 2026 (arXiv 2310.00965).
 """
 
 from __future__ import annotations
@@ -192,7 +192,7 @@ def _cost(spec: NodeSpec, shapes: Shapes, samples: int, passes: int, noises: int
     )
 
 
-_SOURCE = "Dalm, van Gerven & Ahmad 2026 (arXiv 2310.00965); references: learning_rules.md, section 3"
+_SOURCE = "Dalm, van Gerven & Ahmad 2026 (arXiv 2310.00965)"
 ENTRIES = (
     RuleEntry(
         name="np",

@@ -7,7 +7,7 @@ Two passes of the same samples, each with noise of its own, show sums z, z' and 
 for each sample; the estimate of the gradient of layer l is a_in^T delta_l / samples. It is activity-based node
 perturbation with two noisy passes and a source of noise that needs no random numbers: stochastic magnetic tunnel
 junctions at the nodes, or the read noise of the chip itself.
-Koenders et al. 2025, Phys. Rev. Applied 23, 054035; references/learning_rules.md, section 4.
+Koenders et al. 2025, Phys. Rev. Applied 23, 054035.
 """
 
 from __future__ import annotations
@@ -131,6 +131,6 @@ ENTRIES = (
         unbiased=False,
         needs="forward reads; the loss of each sample; a chip whose reads are noisy where source.kind is read_noise",
         cost="2 draws B forward passes; no random numbers: junctions, or reads, draw them",
-        source="Koenders et al. 2025, Phys. Rev. Applied 23, 054035; references: learning_rules.md, section 4",
+        source="Koenders et al. 2025, Phys. Rev. Applied 23, 054035",
     ),
 )

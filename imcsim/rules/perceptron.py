@@ -6,7 +6,7 @@ of standard deviation gamma. Of the excess error E = |w - w*|^2 / 2, with the ra
     <E_(t+1)> = (1 - 2 eta + eta^2 A) <E_t> + eta^2 B
 
 and so E_inf = eta B / (2 - eta A), stable below eta = 2 / A, fastest at 1 / A. Werfel, Xie & Seung 2005 (unverified)
-have the dominant terms; A and B in full are those of references/learning_rules.md, section 7.
+have the dominant terms; A and B in full are derived from the same moments.
 """
 
 from __future__ import annotations

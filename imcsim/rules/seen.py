@@ -56,5 +56,5 @@ def require_seen(network: Any, changes: Array, option: str = "delta") -> None:
     if lsb is None or changes.any():
         return
     allowed = f"is a perturbation that the loss ADC cannot see: none of {len(changes)} changed its code (LSB {lsb:.3g})"
-    remedy = "enlarge it, give loss_adc more bits, or a full_scale nearer to the losses, and no smaller"
+    remedy = "enlarge it, or give [chip.loss_adc] more bits, or a full_scale nearer to the losses, and no smaller"
     raise SpecError.of(("rule_options", option), allowed, remedy=remedy)

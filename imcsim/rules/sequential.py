@@ -5,7 +5,8 @@
 
 With `difference` "central" it is C(w + d) - C(w - d) over 2 d, with an error O(d^2) in place of O(d). Weights are
 written and written back; biases are digital, weights of an input that is 1. Where weights have codes, d is what is
-really written, and a weight that cannot go up goes down (rules.perturbed). references/learning_rules.md, section 1.
+really written, and a weight that cannot go up goes down (rules.perturbed). Jabri & Flower
+1992, Widrow & Lehr 1990 (both unverified).
 """
 
 from __future__ import annotations
@@ -160,7 +161,7 @@ ENTRIES = (
         unbiased=True,
         needs="the loss, of each sample or of the batch; weights that can be written there and back",
         cost=f"(P + 1) B forward passes, 2 P B central, {_PARAMETERS}; every weight is written 2 times, 4 central",
-        source="Jabri & Flower 1992 (IEEE Trans. Neural Netw. 3, 154; unverified); learning_rules.md, section 1.1",
+        source="Jabri & Flower 1992 (IEEE Trans. Neural Netw. 3, 154; unverified)",
     ),
     RuleEntry(
         name="np_sequential",
@@ -172,6 +173,6 @@ ENTRIES = (
         unbiased=True,
         needs="forward reads; the loss of each sample; a perturbation that is added to sums",
         cost="(1 + n_1 + ... + n_L) B forward passes; (1 + 2 (n_1 + ... + n_L)) B central",
-        source="Widrow & Lehr 1990 (Proc. IEEE 78, 1415: MR III; unverified); learning_rules.md, section 1.2",
+        source="Widrow & Lehr 1990 (Proc. IEEE 78, 1415: MR III; unverified)",
     ),
 )

@@ -181,7 +181,7 @@ ENTRIES = (
         asks=_uniform_cost,
         needs=_NEEDS,
         cost="B forward passes; no scalar beside the signs",
-        source="Liao et al. 2016 (unverified); magnitudes: BioTorch; learning_rules.md, section 6",
+        source="Liao et al. 2016 (unverified); magnitudes: BioTorch",
     ),
     RuleEntry(
         name="brsf",
@@ -193,7 +193,7 @@ ENTRIES = (
         asks=_redrawn_cost,
         needs=_NEEDS,
         cost=f"B forward passes; {_HELD} random numbers a batch, of which it holds those of one layer at a time",
-        source="Liao et al. 2016 (unverified); magnitudes: BioTorch; learning_rules.md, section 6",
+        source="Liao et al. 2016 (unverified); magnitudes: BioTorch",
     ),
     RuleEntry(
         name="frsf",
@@ -205,7 +205,7 @@ ENTRIES = (
         asks=_fixed_cost,
         needs=_NEEDS,
         cost=f"B forward passes; holds {_HELD} magnitudes; pruning draws B (n_1 + ... + n_(L-1)) random numbers",
-        source="Liao et al. 2016 (unverified); magnitudes: BioTorch; learning_rules.md, section 6",
+        source="Liao et al. 2016 (unverified); magnitudes: BioTorch",
     ),
     RuleEntry(
         name="efficientgrad",
@@ -217,6 +217,6 @@ ENTRIES = (
         asks=_fixed_cost,
         needs=_NEEDS,
         cost=f"B forward passes; holds {_HELD} magnitudes; draws B (n_1 + ... + n_(L-1)) random numbers",
-        source="EfficientGrad, eq. 1 to 5, or its code's threshold; magnitudes: its code; learning_rules.md, section 6",
+        source="EfficientGrad, eq. 1 to 5, or its code's threshold; magnitudes: its code",
     ),
 )

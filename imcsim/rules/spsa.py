@@ -110,6 +110,6 @@ ENTRIES = (
         unbiased=True,
         needs="forward reads, writes that resolve the perturbation",
         cost="2 draws B forward passes, (1 + draws) B with forward differences; draws random numbers a parameter",
-        source="Spall 1992; references: learning_rules.md, section 2",
+        source="Spall 1992",
     ),
 )

@@ -3,8 +3,8 @@
     g_ij = (C(w_1j + s_1 d, w_2j + s_2 d, ...) - C) / (s_i d), s drawn from +-1 for every weight, C the mean loss
 
 Its mean is the slope of the weight; the slopes of the neuron's other inputs are its noise. So one draw of all signs has
-with the gradient g the cosine sqrt(sum |g|^2 / sum_j fan_in_j |g_j|^2). Flower & Jabri 1993; references:
-learning_rules.md, section 1.3.
+with the gradient g the cosine sqrt(sum |g|^2 / sum_j fan_in_j |g_j|^2). Flower & Jabri 1993
+(unverified).
 """
 
 from __future__ import annotations
@@ -117,6 +117,6 @@ ENTRIES = (
         unbiased=True,
         needs="the loss, of each sample or of the batch; weights that can be written there and back",
         cost="(1 + draws (n_1 + ... + n_L)) B forward passes; draws P random numbers; 2 draws writes of every weight",
-        source="Flower & Jabri 1993 (NIPS 5, 212; unverified); references: learning_rules.md, section 1.3",
+        source="Flower & Jabri 1993 (NIPS 5, 212; unverified)",
     ),
 )

@@ -5,7 +5,7 @@ With psi drawn for every weight of standard deviation sigma, and C the mean loss
     g = (C(w + psi) - C(w)) psi / sigma^2
 
 Werfel, Xie & Seung 2005 (Gaussian psi, forward); Spall 1992 calls the central form with psi = +-sigma SPSA (both
-unverified); references/learning_rules.md, sections 2 and 7. The chip writes each perturbation, and takes it back; where
+unverified). The chip writes each perturbation, and takes it back; where
 weights have codes, psi is what they make of it. A weight at the largest code is written no further.
 """
 
@@ -125,6 +125,6 @@ ENTRIES = (
         asks=cost,
         needs="forward reads; the loss, of each sample or of the batch; writes that resolve the perturbation",
         cost="(1 + draws) B forward passes; every weight written there and back; a random number a parameter and draw",
-        source="Werfel, Xie & Seung 2005 (unverified); references: learning_rules.md, section 7",
+        source="Werfel, Xie & Seung 2005 (unverified)",
     ),
 )

@@ -6,7 +6,7 @@ Of a clean pass with losses L, C their mean, and Q draws of signs xi for all tha
     nodes      delta = 1/Q sum_q (L(z + mu xi_q) - L) / mu xi_q      for each sample; g = a_in^T delta / samples
     mixed      the mean of both, with half of the draws each
 
-Zhao et al. 2024, poor man's training (TODAES 2025); references/learning_rules.md, section 5. A chip writes its
+Zhao et al. 2024, poor man's training (TODAES 2025). A chip writes its
 perturbations of weights as any update, and takes them back.
 """
 
@@ -219,6 +219,6 @@ ENTRIES = (
         unbiased=True,
         needs="forward reads; by nodes the loss of each sample; by weights weights in codes, which are written",
         cost="(1 + draws) B forward passes; by weights each written there and back a draw; signs drawn twice by replay",
-        source="Zhao et al. 2024, poor man's training (TODAES 2025); references: learning_rules.md, section 5",
+        source="Zhao et al. 2024, poor man's training (TODAES 2025)",
     ),
 )

@@ -1,7 +1,8 @@
 """Compound arrays as data: how a fast pulsed array, a digital buffer and a slow pulsed array learn together.
 
 Their behaviour is in imcsim.compound. Thresholds are in nominal steps of the slow array: with 1, a pulse moves it by
-what the buffer gives up. Sources: learning_rules.md, section 8 (Tiki-Taka v1 and v2, chopped v2, mixed precision).
+what the buffer gives up. Sources: aihwkit's documentation of Tiki-Taka v1, v2 and chopped v2
+(Gokmen & Haensch 2020, unverified), and of mixed precision.
 """
 
 from __future__ import annotations

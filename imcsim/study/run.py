@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from imcsim.errors import StorageError
 from imcsim.study.failures import Failures
 from imcsim.study.folder import check_folder, open_folder, recorded
+from imcsim.study.interrupts import remembered
 from imcsim.study.lock import locked
 from imcsim.study.merge import study_file
 from imcsim.study.plan import Plan, Point
@@ -66,7 +67,7 @@ def run(
     `start()` gives the Executor, which takes up to `slots` jobs at a time; the default does all in this process. `only`
     are the ids of points to which the run is confined. What fails with an Exception is recorded in failures.jsonl and
     the rest goes on; the next run tries it again. `progress` is called before the first point is evaluated, and
-    whenever something is done.
+    whenever something is done. An interrupt ends the run: what is finished is kept, and nothing has failed by it.
 
     Raises SpecError where the folder is another study's or in use, StorageError where results cannot be kept, OSError
     where workers do not start or cannot load `work`.
@@ -84,7 +85,7 @@ def run(
         try:
             going.tell()
             if missing:
-                with recorded(folder), start() as executor:
+                with recorded(folder), remembered(), start() as executor:
                     check_loads(executor, work)
                     going.follow(scheduler.settle(executor))
         except StorageError:

@@ -14,6 +14,7 @@ from pickle import PickleError
 from typing import Any, NamedTuple
 
 from imcsim.errors import StorageError
+from imcsim.study.interrupts import raise_lost
 from imcsim.study.store import ARTIFACTS, SHARDS, Artifacts, MissingArtifactsError, Values, checked_values, write_shard
 
 # Results younger than this wait for others, to share a file with them: what a killed worker may lose.
@@ -130,9 +131,11 @@ def make_artifact(folder: Path, work: Work, name: str, key: Key) -> Report:
     except StorageError:
         raise
     except (Exception, SystemExit) as error:
+        raise_lost()
         report.failed[name] = Failure.of(error)
     else:
         report.finished[name] = {}
+        raise_lost()
     report.seconds = time.monotonic() - started
     return report
 
@@ -184,6 +187,7 @@ class _Evaluation:
             try:
                 for values in _checked(self.work.evaluate(config, training, asked, self.artifacts), len(asked)):
                     self.shards.keep(points.pop(0), values)
+                    raise_lost()
                     if self.is_over():
                         return
             except MissingArtifactsError as missing:
@@ -192,6 +196,7 @@ class _Evaluation:
             except StorageError:
                 raise
             except (Exception, SystemExit) as error:  # nobody but the user ends a study
+                raise_lost()  # which may well be why
                 if not points:
                     raise
                 self.report.failed[points.pop(0).id] = Failure.of(error)

@@ -31,7 +31,7 @@ WIDTHS = (4, 8, 16, 32, 64, 128, 256)
 RATES = (0.3, 0.1, 1.0, 0.03, 3.0)
 TAUS, TAU_WIDTH = (1, 10, 100, 1000), 8
 
-# Oripov et al. 2025, medians in learning_rules.md, section 2 (unverified): F-MNIST, six convolutions and three layers
+# Oripov et al. 2025, medians (unverified): F-MNIST, six convolutions and three layers
 PARAMETERS = (520, 1.9e3, 7.3e3, 28.7e3, 114e3, 255e3, 452e3, 1.01e6, 1.80e6)
 PUBLISHED = {
     "weights": (2.42e6, 906e3, 744e3, 757e3, 778e3, 853e3, 1.02e6, 1.16e6, 1.30e6),

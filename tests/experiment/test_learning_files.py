@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from imcsim import cli
 from imcsim.errors import SpecError
+from imcsim.experiment.beginning import steps_of_codes
 from imcsim.experiment.study_file import read_study
+from imcsim.network.learning_chip import learning_chip
+from imcsim.network.mlp import NetworkSpec, initial_mlp
+from imcsim.rng import child
+from imcsim.specs.library import load
 
 STUDY = """
 name = "rules"
@@ -233,3 +240,48 @@ def test_the_command_line_ends_with_2_before_anything_runs(tmp_path, capsys):
     assert cli.main(["run", str(tmp_path / "study.toml"), "--out", str(tmp_path / "out")]) == 2
     assert "needs a transposed read" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+# ---- what a rule says when it begins, told before it does
+
+IRIS = 4 * 4 + 4 + 4 * 3 + 3  # parameters of 4-4-3
+
+
+@pytest.mark.parametrize("where", ["chip", "ideal"])
+def test_a_code_that_is_shorter_than_the_parameters_is_told_before_anything_runs(wrong, plan_of, where):
+    training = f'where = "{where}"\nrule = "mgd"\nrule_options.norm = 2.0\nrule_options.code = "walsh"\n'
+    (told,) = wrong(training + "rule_options.code_length = 32")
+    where_it_stands = "study.toml: [training.rule_options] code_length = 32: must be at least the number of parameters"
+    assert told == f"{where_it_stands} that are perturbed together, {IRIS}; leave it out, which takes 64"
+    assert trainings(plan_of(training + "rule_options.code_length = 64"))
+
+
+@pytest.mark.parametrize(
+    ("rule", "option"),
+    [("wp", "sigma"), ("wp_sequential", "delta"), ("swnp", "delta"), ("spsa", "step"), ("mgd", "norm")],
+)
+def test_a_perturbation_below_the_write_resolution_is_told_before_anything_runs(wrong, plan_of, rule, option):
+    (told,) = wrong(CHIP.format(rule) + f"rule_options.{option} = 1e-6")
+    assert told.startswith(f"study.toml: [training.rule_options] {option} = 1e-06: ")
+    assert "below the write resolution" in told
+    enough = re.search(r"set it to ([0-9.]+) or more", told).group(1)
+    assert trainings(plan_of(CHIP.format(rule) + f"rule_options.{option} = {enough}"))
+    ideal = f'where = "ideal"\nrule = "{rule}"\n'  # whose weights have no codes
+    assert trainings(plan_of(ideal + f"rule_options.{option} = 1e-6"))
+
+
+def test_a_swept_perturbation_is_told_where_it_stands(wrong, plan_of):
+    grid = '[grid]\n"training.rule_options.norm" = [1e-6, 2.0]\n'
+    told = wrong(CHIP.format("mgd"), grid)
+    assert len(told) == 1
+    assert "norm" in told[0]
+    assert "below the write resolution" in told[0]
+    # the norm that every cell sets need not be right in [training], too: 0.05 moves no weight
+    assert trainings(plan_of(CHIP.format("mgd"), grid.replace("1e-6", "1.0")))
+
+
+def test_steps_of_weights_are_known_before_a_chip_is_made():
+    network, chip, seed = NetworkSpec(hidden=[5]), load("sram8t_65nm"), 3
+    start = initial_mlp(network, 4, 3, child(seed, "initial weights", 0))
+    made = learning_chip(start, chip, "cross_entropy", 0, child(seed, "programming"))
+    assert steps_of_codes(network, chip.array, "iris", seed) == made.weight_lsb

@@ -233,7 +233,14 @@ def test_taus_that_do_not_divide_the_time_between_updates_are_told_at_once():
         learning_rule("mgd", {"tau_x": 4, "tau_p": 3, "tau_theta": 10})
     assert "tau_x = 4: must divide tau_theta = 10" in str(told.value)
     assert "tau_p = 3: must divide tau_theta = 10: no perturbation may go on" in str(told.value)
-    assert "multiple of 12" in str(told.value)
+    assert "set tau_theta = 12, or to another multiple of 12" in str(told.value)
+
+
+def test_taus_that_do_not_divide_get_the_nearest_times_that_they_do():
+    with pytest.raises(SpecError, match="set tau_theta = 90 or 120, or to another multiple of 30"):
+        MgdSpec(tau_x=30, tau_theta=100)
+    for tau_theta in (90, 120):
+        assert MgdSpec(tau_x=30, tau_theta=tau_theta).tau_theta == tau_theta
 
 
 def test_nodes_need_the_loss_of_each_sample_and_weights_do_not():

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 import tomllib
 
 import pytest
@@ -11,6 +12,7 @@ from imcsim.errors import SpecError
 from imcsim.rules.backprop import BackpropSpec
 from imcsim.rules.library import IN_FLOAT, RULES, learning_rule, rule_options
 from imcsim.rules.pruning import PruningSpec
+from imcsim.training import TrainingSpec
 
 EVERY = RULES | IN_FLOAT
 EVERY_RULE = pytest.mark.parametrize("name", EVERY)
@@ -101,7 +103,13 @@ def test_the_tables_that_the_command_prints_are_the_rule_at_its_defaults(name, c
     assert rule_options(name, table.pop("rule_options")) == rule_options(name)
     assert table == {"where": EVERY[name].where}
     options = json.loads(told(capsys, name, "--json")[1].out)["options"]
+    spec = rule_options(name)
     for path, option in options.items():
+        held = spec
+        for part in path.split("."):
+            held = getattr(held, part, None)
+        if not path.endswith("kind"):
+            assert option["default"] == (list(held) if isinstance(held, tuple) else held)  # of tables, too
         line = next(line for line in text.splitlines() if line.startswith((f"{path} =", f"# {path} ")))
         assert line.endswith("# " + option["allowed"].removeprefix("must be "))
 
@@ -117,3 +125,39 @@ def test_the_command_says_which_rule_was_meant(capsys):
     code, out = told(capsys, "sign-dfa")
     assert (code, out.out) == (2, "")
     assert 'did you mean "sign_dfa"?' in out.err
+
+
+@pytest.mark.parametrize(
+    ("given", "names"),
+    [
+        ("weight_perturbation", ["wp", "wp_sequential"]),
+        ("node_perturbation", ["np", "np_sequential"]),
+        ("Feedback Alignment", ["fa"]),
+        ("noise-based learning", ["nbl"]),
+        ("multiplexed_gradient_descent", ["mgd"]),
+        ("decorrelated_node_perturbation", ["dnp"]),
+        ("decorrelated_backprop", ["dbp"]),
+        ("backpropagation", ["backprop"]),
+        ("sign_dfaa", ["sign_dfa"]),
+    ],
+)
+def test_a_rule_called_by_its_full_name_is_told_by_its_own(given, names):
+    remedy = f"did you mean {' or '.join(map(repr, names))}?".replace("'", '"')
+    for build in (lambda: learning_rule(given), lambda: TrainingSpec(where="chip", rule=given)):
+        with pytest.raises(SpecError) as told:
+            build()
+        assert str(told.value).endswith(remedy)
+
+
+def test_a_rule_that_nothing_is_called_is_told_all_there_are():
+    with pytest.raises(SpecError, match=r"known: .*hardware_in_the_loop, .*zeroth_order"):
+        learning_rule("xyzzy")
+
+
+def test_options_inside_others_are_told_with_their_defaults_and_under_their_table(capsys):
+    text = told(capsys, "danp")[1].out
+    assert "\ndecorrelation.rate = 0.001 " in text
+    assert re.search(r"\n +decorrelation: R learns at `rate`", text)
+    text = told(capsys, "nbl")[1].out
+    assert re.search(r'\n +source with kind = "tunnel_junctions": `junctions` stochastic', text)
+    assert re.search(r'\n +source with kind = "read_noise": Nothing is added', text)
