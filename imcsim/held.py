@@ -13,7 +13,8 @@ import numpy as np
 
 from imcsim.converters.dac import accumulates, completion, cycles
 from imcsim.kernels.blas import single_threaded_blas
-from imcsim.kernels.held import Changes, Sums, convert_held, draw_codes
+from imcsim.kernels.drawn import draw_codes
+from imcsim.kernels.held import Changes, Sums, convert_held
 from imcsim.kernels.sums import drives
 from imcsim.products import ProductReads, padded
 from imcsim.programmed import Programmed

@@ -10,12 +10,8 @@ from typing import Any, NamedTuple
 import numba as nb
 import numpy as np
 
-from imcsim.kernels.column import CELL_NOISE
 from imcsim.kernels.jit import parallel_kernel
-from imcsim.kernels.philox import fill_normals
 from imcsim.kernels.sums import convert_sample
-
-_NORMALS = 4096  # drawn in one go: 16 KB, which the first-level cache holds
 
 
 class Sums(NamedTuple):
@@ -75,31 +71,4 @@ def convert_held(held, changes, like, column, noisy, linear, adc, weights, accum
                 sums, variances, column, noisy, linear, adc, weights, accumulate,
                 key, 0, number * samples + sample, out[number, sample],
             )  # fmt: skip
-    return out
-
-
-@parallel_kernel(lambda u, sigma, weights, max_code, key, passes: 4 * u.size * passes)  # noqa: ARG005
-def draw_codes(u, sigma, weights, max_code, key, passes):
-    """Codes of values u (samples, conversions, columns), in LSB with noise of deviation sigma: summed, once a pass.
-
-    (passes, samples, columns) float64: conversions count `weights`, and round to the nearest code up to max_code. Both
-    are float32, which is to hold every sum of codes exactly.
-    """
-    samples, conversions, columns = u.shape
-    out = np.empty((passes, samples, columns))
-    zero, top, each = np.float32(0), np.float32(max_code), conversions * columns
-    together = max(1, min(_NORMALS // each, passes))
-    for sample in nb.prange(samples):
-        noise, totals = np.empty(together * each, np.float32), np.empty(columns, np.float32)
-        for number in range(passes):
-            start = number % together * each
-            if start == 0:  # for passes together, as a call costs as much as some dozens of normals
-                fill_normals(noise, key, 0, np.uint32(number), np.uint32(sample), np.uint32(CELL_NOISE))
-            totals[:] = 0
-            for k in range(conversions):
-                weight, value, deviation = np.float32(weights[k]), u[sample, k], sigma[sample, k]
-                drawn = noise[start + k * columns : start + (k + 1) * columns]
-                for c in range(columns):
-                    totals[c] += weight * min(max(np.rint(value[c] + deviation[c] * drawn[c]), zero), top)
-            out[number, sample] = totals
     return out

@@ -283,7 +283,7 @@ def changed_sums(sums: Array, x: Array, change: Changes, states: Array) -> Array
 
 
 def draw_codes(u: Array, sigma: Array, weights: Array, max_code: int, key: int, passes: int) -> Array:
-    """The twin of held.draw_codes."""
+    """The twin of drawn.draw_codes, which decides by the words of these normals."""
     each = u[0].size
     together = max(1, min(4096 // each, passes))  # passes that draw from one stream
     noise = np.empty((passes, len(u), each))

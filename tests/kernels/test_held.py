@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from read_cases import ADCS, COLUMNS
-from test_product import ROWS, SAMPLES, made, scale_of
+from test_product import ROWS, made, scale_of
 from test_sums import summed
 
 from imcsim.kernels import jit, reference
-from imcsim.kernels.held import Changes, Sums, convert_held, draw_codes
+from imcsim.kernels.held import Changes, Sums, convert_held
 from imcsim.rng import child
 
 PASSES, KEY = 3, np.uint64(7**20)
@@ -72,30 +72,7 @@ def test_a_change_that_is_left_out_is_found():
     assert (apart > 1e-3).tolist() == [True, False, True]
 
 
-def drawn_case(samples=SAMPLES, conversions=4, columns=37):
-    rng = child(0, "drawn")
-    u = rng.uniform(-3, 18, (samples, conversions, columns)).astype(np.float32)
-    sigma = rng.uniform(0, 1, u.shape).astype(np.float32)
-    return u, sigma, np.array([1.0, 2.0, -4.0, 8.0]), 15, KEY, PASSES
-
-
-def test_codes_are_drawn_as_the_twin_draws_them():
-    case = drawn_case()
-    apart = np.abs(draw_codes(*case) - reference.draw_codes(*case))
-    assert (apart == 0).mean() > 0.995  # where a value is next to a threshold, float32 may round it to the other code
-    assert set(np.unique(apart)) <= {0.0, 1.0, 2.0, 4.0, 8.0}
-
-
-def test_passes_and_samples_draw_apart_from_each_other():
-    u, sigma, weights, top, key, passes = drawn_case()
-    u[:], sigma[:] = 8.0, 3.0
-    codes = draw_codes(u, sigma, weights, top, key, passes).reshape(-1, u.shape[-1])
-    close = np.abs(np.corrcoef(codes) - np.eye(len(codes)))
-    assert close.max() < 5 / np.sqrt(u.shape[-1])
-
-
 def test_the_bits_do_not_depend_on_the_number_of_threads(on_threads, monkeypatch):
     monkeypatch.setattr(jit, "_SMALL", 0)
     options = {"column": "both noises", "adc": "noisy", "samples": 50}
     np.testing.assert_array_equal(*(on_threads(n, lambda: held_case(**options)[0]) for n in (1, 2)))
-    np.testing.assert_array_equal(*(on_threads(n, lambda: draw_codes(*drawn_case(samples=50))) for n in (1, 2)))
