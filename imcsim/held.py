@@ -1,6 +1,6 @@
 """Inputs held on programmed cells: what the columns sum up to is kept, and each pass converts it, with its own noise.
 
-A pass may find one weight changed, of which it asks for the sums of that weight's columns alone.
+A pass may find one weight changed, of which it asks for the sums of that weight's columns alone; or one input.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 from imcsim.converters.dac import accumulates, completion, cycles
 from imcsim.kernels.blas import single_threaded_blas
 from imcsim.kernels.drawn import draw_codes
-from imcsim.kernels.held import Changes, Sums, convert_held
+from imcsim.kernels.held import Changes, Sums, convert_held, round_held
 from imcsim.kernels.sums import drives
 from imcsim.products import ProductReads, padded
 from imcsim.programmed import Programmed
@@ -48,7 +48,7 @@ class Held:
 
     def read(self, passes: int, rng: np.random.Generator) -> Array:
         """The products of each pass, (passes, samples, cols)."""
-        return self._products(self._codes(passes, draw_key(rng)))
+        return self._products(self._codes(passes, draw_key(rng)), self.cells.entered(self.inputs))
 
     def read_changed(self, changed: Programmed, rows: Array, columns: Array, rng: np.random.Generator) -> Array:
         """The products of passes each of which finds the weight (row, column) as `changed` has it; a row of -1: none.
@@ -69,7 +69,28 @@ class Held:
             of_weight = np.arange(len(self.cells.silicon.plan.slice_of) // tiling.columns) * tiling.columns
             places = tiling.weights[columns[touched]][:, None] + of_weight
             codes[touched[:, None], :, places] = of_rows[which[:, None], :, places]
-        return self._products(codes)
+        return self._products(codes, self.cells.entered(self.inputs))
+
+    def read_moved(self, moved: Held, rows: Array) -> Array:
+        """The products of passes each of which finds the input of one row as `moved` has it; a row of -1: none.
+
+        (passes, samples, cols). Of cells that draw nothing, and of one set, which all passes read.
+        """
+        assert len(self.inputs) == len(moved.inputs) == 1
+        assert not self.cells.silicon.draws
+        sums = self._sums._replace(drives=moved._drives - self._drives)
+        read, row = self._places(rows)
+        states = self._arrays.states[read, row].astype(np.float64)
+        changes = Changes(np.where(rows < 0, -1, read), row, states, np.zeros((0, 0, 0)))
+        like, column, *_, adc, weights, _ = self._how
+        if self._arrays.rounds:
+            codes = round_held(sums, changes, like, column, adc, weights)
+        else:
+            codes = convert_held(sums, changes, *self._how, np.uint64(0))
+        entered = self.cells.entered(self.inputs)
+        if entered is not None:
+            entered = entered + np.where(rows < 0, 0.0, (moved.inputs - self.inputs)[0][:, rows]).T
+        return self._products(codes, entered)
 
     def _codes(self, passes: int, key: int) -> Array:
         """Summed ADC codes of unchanged cells, (passes, samples, columns)."""
@@ -79,9 +100,9 @@ class Held:
         found = convert_held(self._sums, _no_changes(1 if alike else passes), *self._how, np.uint64(key))
         return np.repeat(found, passes, axis=0) if alike else found
 
-    def _products(self, codes: Array) -> Array:
+    def _products(self, codes: Array, entered: Array | None) -> Array:
+        """Of summed codes (passes, samples, columns), and the sums of inputs (1 or passes, samples)."""
         passes, samples, columns = codes.shape
-        entered = self.cells.entered(self.inputs)
         if entered is not None:
             entered = np.broadcast_to(entered, (passes, samples)).reshape(1, -1)
         product = self.cells.recombined(codes.reshape(1, -1, columns), entered, self.unit)
@@ -99,7 +120,8 @@ class Held:
         return like, column, column.noisy, column.linear, adc, cycles(dac).weights, accumulates(dac)
 
     @cached_property
-    def _sums(self) -> Sums:
+    def _drives(self) -> Array:
+        """What drives the rows, (sets, samples, reads, cycles, rows)."""
         plan = self.cells.silicon.plan
         tiling, rows = plan.tiling, self.cells.circuit.rows
         sets, samples = self.inputs.shape[:2]
@@ -107,6 +129,12 @@ class Held:
         levels = np.zeros((0, 0, 0), np.float32) if rows is None else rows.levels.reshape(1, -1, rows.levels.shape[-1])
         reads, driven = tiling.tiles * tiling.groups, cycles(plan.spec.dac)
         x = drives(codes, 0, sets * samples, reads, tiling.parallel, driven, levels, 0.0, np.zeros(1, np.uint64))[0]
+        return np.asarray(x.reshape(sets, samples, *x.shape[1:]))
+
+    @cached_property
+    def _sums(self) -> Sums:
+        sets, samples, reads, _, used = self._drives.shape
+        x = self._drives.reshape(sets * samples, reads, -1, used)
 
         def summed(x: Array, values: Array) -> Array:
             _, in_read, pair, columns = values.shape
@@ -119,7 +147,7 @@ class Held:
         variances = np.zeros((0,) * 6)
         if self.cells.circuit.column.cell_variance > 0:
             variances = summed(np.square(x), self._arrays.variances)
-        return Sums(summed(x, self._arrays.states), variances, x.reshape(sets, samples, *x.shape[1:]))
+        return Sums(summed(x, self._arrays.states), variances, self._drives)
 
     @cached_property
     def _in_lsb(self) -> tuple[Array, Array, Array] | None:
@@ -142,9 +170,7 @@ class Held:
 
     def _changes(self, changed: Programmed, rows: Array) -> Changes:
         """What cells of these rows have more where all of their weights are as `changed` has them; -1: nothing."""
-        tiling = self.cells.silicon.plan.tiling
-        tile, within = np.divmod(rows, tiling.used)
-        read, row = tile * tiling.groups + within // tiling.parallel, within % tiling.parallel
+        read, row = self._places(rows)
         other = _summing(changed)
 
         def more(after: Array, before: Array) -> Array:
@@ -154,6 +180,12 @@ class Held:
         if self.cells.circuit.column.cell_variance > 0:
             variances = more(other.variances, self._arrays.variances)
         return Changes(np.where(rows < 0, -1, read), row, states, variances)
+
+    def _places(self, rows: Array) -> tuple[Array, Array]:
+        """In which read rows of the matrix are driven, and which row of it each of them is."""
+        tiling = self.cells.silicon.plan.tiling
+        tile, within = np.divmod(rows, tiling.used)
+        return tile * tiling.groups + within // tiling.parallel, within % tiling.parallel
 
 
 def _summing(cells: Programmed) -> ProductReads | TableReads:

@@ -72,3 +72,44 @@ def convert_held(held, changes, like, column, noisy, linear, adc, weights, accum
                 key, 0, number * samples + sample, out[number, sample],
             )  # fmt: skip
     return out
+
+
+@parallel_kernel(lambda held, changes, *_: 4 * changes.states.size * held.sums.shape[1] * held.sums.shape[3])
+def round_held(held, changes, like, column, adc, weights):
+    """convert_held of a set that all passes read, nothing noisy or nonlinear, and converters that round to nearest.
+
+    Only what changes is converted again; nor may a sum of codes exceed what float64 holds exactly. One column a pair.
+    """
+    _, samples, reads, cycles, _, columns = held.sums.shape
+    passes, zero, top, pedestal = (
+        changes.read.shape[0],
+        like.dtype.type(0),
+        like.dtype.type(adc.max_code),
+        column.pedestal,
+    )
+    out = np.empty((passes, samples, columns))
+    for sample in nb.prange(samples):
+        clean, codes = np.zeros(columns), np.empty((reads, cycles, columns))
+        for read in range(reads):
+            scale, shift = adc.scale[read], adc.shift[read]
+            for cycle in range(cycles):
+                before, code = held.sums[0, sample, read, cycle, 0], codes[read, cycle]
+                for c in range(columns):
+                    value = like.dtype.type(before[c])
+                    code[c] = min(max(np.rint((value + pedestal[c]) * scale[c] + shift[c]), zero), top)
+                    clean[c] += weights[cycle] * code[c]
+        for number in range(passes):
+            read, row, total = changes.read[number], changes.row[number], out[number, sample]
+            for c in range(columns):
+                total[c] = clean[c]
+            if read < 0:
+                continue
+            change, scale, shift = changes.states[number, 0], adc.scale[read], adc.shift[read]
+            for cycle in range(cycles):
+                x, weight = held.drives[0, sample, read, cycle, row], weights[cycle]
+                before, code = held.sums[0, sample, read, cycle, 0], codes[read, cycle]
+                for c in range(columns):
+                    value = like.dtype.type(before[c] + x * change[c])
+                    moved = min(max(np.rint((value + pedestal[c]) * scale[c] + shift[c]), zero), top)
+                    total[c] += weight * (moved - code[c])
+    return out

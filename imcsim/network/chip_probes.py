@@ -60,6 +60,9 @@ def probe_chip(
         after = written_back(moved, steps, child(key, "write back"), now_s)
         losses = Passes(after, x, target, now_s).with_each_weight(moved, key)
         return probed(network, after, [loss for part in losses for loss in part], x)
+    if in_bulk and isinstance(probes, NodesInTurn) and not chip.draws:
+        losses = Passes(network, x, target, now_s).with_each_node(probes.step, draw_key(rng))
+        return probed(network, network, [loss for part in losses for loss in part], x)
     if in_bulk and not isinstance(probes, WeightsInTurn | WeightProbes):
         nodes = one_by_one(network, probes)
         assert isinstance(nodes, NodeProbes)
@@ -94,6 +97,35 @@ class Passes:
                 found = np.where(row < inputs, row, -1)
                 read = moved.chip.layers[layer].changed_in(held, found, column, child(stream, "changed"))
                 yield self._losses(layer, read, self._biases(moved, layer, row, column), stream)
+
+    def with_each_node(self, step: float, key: int) -> Iterator[Array]:
+        """Losses of passes of which each finds `step` added to the sums of a node, as NodesInTurn; nothing is drawn.
+
+        A node moves one input of the layer above it.
+        """
+        chip, layers = self._chip, _crossbars(self._chip)
+        read, last = layers[0].mvm(self.x, child(key, "read"), now_s=self.now_s), len(layers) - 1
+        for layer, above in enumerate(layers[1:]):
+            z = read + chip.biases[layer]
+            held, moved = above.hold(chip.outputs(layer, z)), above.hold(chip.outputs(layer, z + step))
+            for nodes in self._together(z.shape[1]):
+                *_, read = together = held.read_moved(moved, np.append(nodes, -1))
+                biases = chip.biases[layer + 1][None]
+                yield self._losses(layer + 1, together[:-1], biases, self._stream(key, layer, nodes))
+        for nodes in self._together(read.shape[1]):
+            each = np.zeros((len(nodes), 1, read.shape[1]))
+            each[np.arange(len(nodes)), 0, nodes] = step
+            unmoved = np.repeat(read[None], len(nodes), axis=0)
+            of_last = (*[None] * last, each)
+            yield self._losses(last, unmoved, chip.biases[last][None], self._stream(key, last, nodes), of_last)
+
+    def _together(self, units: int) -> Iterator[Array]:
+        """The units of a layer, as many in one part as passes are read together."""
+        at_once = max(1, MOST_SUMS // self._sums_a_pass)
+        return (np.arange(start, min(start + at_once, units)) for start in range(0, units, at_once))
+
+    def _stream(self, key: int, layer: int, nodes: Array) -> int:
+        return draw_key(child(key, "nodes", layer, int(nodes[0])))
 
     def with_nodes(self, nodes: tuple[Array | None, ...], many: int, key: int) -> Iterator[Array]:
         """Losses of so many passes whose sums are perturbed, as NodeProbes has them."""
