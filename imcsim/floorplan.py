@@ -51,7 +51,7 @@ class Floorplan:
         """Whether what is converted may be less than zero."""
         return self.subtracts or dacs.values_may_be_negative(self.spec.dac)
 
-    @property
+    @cached_property
     def off_digit(self) -> Array:
         """What a driven cell that stores 0 adds, in digits of its slice: (slices,)."""
         return cells.off_state(self.spec.cell) * self.layout.top
@@ -70,7 +70,7 @@ class Floorplan:
         """The largest size of what is converted of each slice, in MAC units."""
         return np.asarray(self.largest_sums * dacs.largest_value(self.spec.dac))
 
-    @property
+    @cached_property
     def slice_of(self) -> Array:
         """The slice of each converted column, which stand in the order (polarities, slices, physical columns)."""
         return np.tile(np.repeat(np.arange(self.layout.slices), self.tiling.columns), self.converted)

@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from imcsim.converters.dac import accumulates, completion, cycles
+from imcsim.converters.dac import completion, cycles
 from imcsim.kernels.blas import single_threaded_blas
 from imcsim.kernels.drawn import draw_codes
 from imcsim.kernels.held import Changes, Sums, convert_held, round_held
 from imcsim.kernels.sums import drives
-from imcsim.products import ProductReads, padded
+from imcsim.products import ProductReads
 from imcsim.programmed import Programmed
 from imcsim.reads import TableReads
 from imcsim.rng import draw_key
@@ -115,9 +115,7 @@ class Held:
     @cached_property
     def _how(self) -> tuple[Any, ...]:
         """What convert_held takes beside sums and changes."""
-        column, adc = padded(*self.cells.circuit[:2], self._arrays.states.shape[2], 0)
-        dac, like = self.cells.silicon.spec.dac, np.empty(0, self._arrays.number)
-        return like, column, column.noisy, column.linear, adc, cycles(dac).weights, accumulates(dac)
+        return np.empty(0, self._arrays.number), *self.cells.converting
 
     @cached_property
     def _drives(self) -> Array:

@@ -16,7 +16,7 @@ from imcsim.converters.ranges import Ranges
 from imcsim.kernels.column import Column, Converters
 from imcsim.kernels.recombine import shift_and_add
 from imcsim.mapping import cell_digits
-from imcsim.products import Circuit, ExactProduct, Laid, ProductReads, lay_codes, narrow
+from imcsim.products import Circuit, ExactProduct, Laid, ProductReads, lay_codes, narrow, padded
 from imcsim.reads import Arrays, Cells, prepare, reads_tables
 from imcsim.silicon import Silicon
 from imcsim.solved import SolvedReads, solves
@@ -29,7 +29,7 @@ Array = np.ndarray[Any, Any]
 
 
 # what stays from write to write
-_OF_NO_CODE = {"circuit", "converters", "told_by_codes"}
+_OF_NO_CODE = {"circuit", "converters", "converting", "told_by_codes"}
 _OF_NO_CODE |= {"_exactly", "_in_products", "_pair", "_products", "_tables", "_whole", "_worths"}
 
 
@@ -168,6 +168,13 @@ class Programmed:
     @cached_property
     def circuit(self) -> Circuit:
         return Circuit(self._columns(), self.converters, self._row_errors())
+
+    @cached_property
+    def converting(self) -> tuple[Column, bool, bool, Converters, Array, bool]:
+        """How sums of columns become codes: column, noisy, linear, converters, weights, whether cycles add up."""
+        column, adc = padded(*self.circuit[:2], self._pair, 0)
+        dac = self.silicon.spec.dac
+        return column, column.noisy, column.linear, adc, dacs.cycles(dac).weights, dacs.accumulates(dac)
 
     @property
     def _most(self) -> float:

@@ -19,6 +19,11 @@ def shift_and_add(sums, worth, lsb, constant, out):
     for item in nb.prange(members * samples):
         member, sample = item // samples, item % samples
         own = member % lsb.shape[0]
+        if polarities * slices == 1:
+            factor, add = worth[0, 0] * lsb[own, 0], worth[0, 0] * constant[own, 0]
+            for c in range(cols):
+                out[member, sample, c] = factor * sums[member, sample, 0, 0, c] + add
+            continue
         total = np.zeros(cols)
         for polarity in range(polarities):
             for s in range(slices):

@@ -38,6 +38,8 @@ from imcsim.updates import Dense
 
 Array = np.ndarray[Any, Any]
 
+Stream = tuple[int, *tuple[str | int, ...]]  # the address of a stream: a key, and a path under it
+
 MOST_SUMS = 1 << 19  # of columns, of the passes that are read together: 4 MB, which caches hold
 
 
@@ -59,16 +61,16 @@ def probe_chip(
         moved = network.write(steps, child(key, "write"), now_s=now_s)
         after = written_back(moved, steps, child(key, "write back"), now_s)
         losses = Passes(after, x, target, now_s).with_each_weight(moved, key)
-        return probed(network, after, [loss for part in losses for loss in part], x)
+        return probed(network, after, np.concatenate([*losses]), x)
     if in_bulk and isinstance(probes, NodesInTurn) and not chip.draws:
         losses = Passes(network, x, target, now_s).with_each_node(probes.step, draw_key(rng))
-        return probed(network, network, [loss for part in losses for loss in part], x)
+        return probed(network, network, np.concatenate([*losses]), x)
     if in_bulk and not isinstance(probes, WeightsInTurn | WeightProbes):
         nodes = one_by_one(network, probes)
         assert isinstance(nodes, NodeProbes)
         many = how_many(network, x, nodes)
         losses = Passes(network, x, target, now_s).with_nodes(nodes.nodes, many, draw_key(rng))
-        return probed(network, network, [loss for part in losses for loss in part], x)
+        return probed(network, network, np.concatenate([*losses]), x)
     if held and isinstance(probes, NodeProbes | NodesInTurn) and not chip.draws:
         nodes = one_by_one(network, probes)
         assert isinstance(nodes, NodeProbes)
@@ -87,7 +89,7 @@ class Passes:
 
     def with_each_weight(self, moved: Any, key: int) -> Iterator[Array]:
         """Losses of passes that find one weight or bias each as `moved` has it, in the order of WeightsInTurn."""
-        at_once = max(1, MOST_SUMS // self._sums_a_pass)
+        at_once = self._at_once
         for layer, (inputs, outputs) in enumerate(self.network.shapes):
             for start in range(0, (inputs + 1) * outputs, at_once):
                 place = np.arange(start, min(start + at_once, (inputs + 1) * outputs))
@@ -96,7 +98,7 @@ class Passes:
                 held = self._entering(layer, len(place), stream)
                 found = np.where(row < inputs, row, -1)
                 read = moved.chip.layers[layer].changed_in(held, found, column, child(stream, "changed"))
-                yield self._losses(layer, read, self._biases(moved, layer, row, column), stream)
+                yield self._losses(layer, read, self._biases(moved, layer, row, column), (stream,))
 
     def with_each_node(self, step: float, key: int) -> Iterator[Array]:
         """Losses of passes of which each finds `step` added to the sums of a node, as NodesInTurn; nothing is drawn.
@@ -111,30 +113,27 @@ class Passes:
             for nodes in self._together(z.shape[1]):
                 *_, read = together = held.read_moved(moved, np.append(nodes, -1))
                 biases = chip.biases[layer + 1][None]
-                yield self._losses(layer + 1, together[:-1], biases, self._stream(key, layer, nodes))
+                yield self._losses(layer + 1, together[:-1], biases, (key, "nodes", layer, int(nodes[0])))
         for nodes in self._together(read.shape[1]):
             each = np.zeros((len(nodes), 1, read.shape[1]))
             each[np.arange(len(nodes)), 0, nodes] = step
             unmoved = np.repeat(read[None], len(nodes), axis=0)
             of_last = (*[None] * last, each)
-            yield self._losses(last, unmoved, chip.biases[last][None], self._stream(key, last, nodes), of_last)
+            yield self._losses(last, unmoved, chip.biases[last][None], (key, "nodes", last, int(nodes[0])), of_last)
 
     def _together(self, units: int) -> Iterator[Array]:
         """The units of a layer, as many in one part as passes are read together."""
-        at_once = max(1, MOST_SUMS // self._sums_a_pass)
+        at_once = self._at_once
         return (np.arange(start, min(start + at_once, units)) for start in range(0, units, at_once))
-
-    def _stream(self, key: int, layer: int, nodes: Array) -> int:
-        return draw_key(child(key, "nodes", layer, int(nodes[0])))
 
     def with_nodes(self, nodes: tuple[Array | None, ...], many: int, key: int) -> Iterator[Array]:
         """Losses of so many passes whose sums are perturbed, as NodeProbes has them."""
-        at_once = max(1, MOST_SUMS // self._sums_a_pass)
+        at_once = self._at_once
         for start in range(0, many, at_once):
             part = tuple(None if one is None else np.asarray(one)[start : start + at_once] for one in nodes)
             stream = draw_key(child(key, "nodes", start))
             read = self._sums(min(at_once, many - start), stream)
-            yield self._losses(0, read, self._chip.biases[0][None], stream, part)
+            yield self._losses(0, read, self._chip.biases[0][None], (stream,), part)
 
     def _sums(self, passes: int, key: int) -> Array:
         """The products of the first layer in each pass; read once where nothing is drawn."""
@@ -159,16 +158,17 @@ class Passes:
         return held
 
     def _losses(
-        self, layer: int, z: Array, biases: Array, key: int, nodes: tuple[Array | None, ...] | None = None
+        self, layer: int, z: Array, biases: Array, stream: Stream, nodes: tuple[Array | None, ...] | None = None
     ) -> Array:
         """The losses of products z (passes, samples, outputs) of a layer, without its biases (1 or passes, outputs).
 
-        `nodes` is added to the sums of this layer and of those above. z is overwritten.
+        `nodes` is added to the sums of this layer and of those above; `stream` is where noise is drawn from. z is
+        overwritten.
         """
         chip, last = self._chip, len(self._chip.layers) - 1
         for here in range(layer, last):
             outputs = self._outputs(here, z, biases, _added(nodes, here))
-            z = _crossbars(chip)[here + 1].mvm(outputs, child(key, "read", here + 1), now_s=self.now_s)
+            z = _crossbars(chip)[here + 1].mvm(outputs, child(*stream, "read", here + 1), now_s=self.now_s)
             biases = chip.biases[here + 1][None]
         added, name, adc = _added(nodes, last), self.network.loss_name, self.network.spec.loss_adc
         if name in IN_KERNEL:
@@ -176,7 +176,7 @@ class Passes:
             losses = np.asarray(losses_of_sums(z, biases, added, self._target, IN_KERNEL.index(name)))
         else:
             losses = LOSSES[name].value(z + _sums_of(biases, added), self.target)
-        return losses if adc is None else read_loss(adc, losses, child(key, "loss"))
+        return losses if adc is None else read_loss(adc, losses, child(*stream, "loss"))
 
     def _outputs(self, layer: int, z: Array, biases: Array, added: Array) -> Array:
         """What the neurons of a hidden layer make of z + biases + added."""
@@ -214,15 +214,15 @@ class Passes:
         """What enters layers above the first, where it is the same in all passes."""
         return {}
 
-    @property
-    def _sums_a_pass(self) -> int:
-        """The sums of columns that are in memory for a pass: codes of the first layer, values of each cycle above."""
+    @cached_property
+    def _at_once(self) -> int:
+        """How many passes are read together: in memory are codes of the first layer, values of each cycle above."""
         of_layers = []
         for index, layer in enumerate(_crossbars(self._chip)):
             plan = layer.die.plan
             parts = plan.tiling.tiles * plan.tiling.groups * plan.cycles_a_read[0] if index else 1
             of_layers.append(parts * len(plan.slice_of))
-        return len(self.x) * max(of_layers)
+        return max(1, MOST_SUMS // (len(self.x) * max(of_layers)))
 
 
 def _added(nodes: tuple[Array | None, ...] | None, layer: int) -> Array:

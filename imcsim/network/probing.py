@@ -127,9 +127,10 @@ def how_many(network: Any, x: Array, probes: NodeProbes) -> int:
     return int(next(iter(shapes.values()))[0])
 
 
-def probed(network: Any, after: Any, losses: list[Array], x: Array) -> Probed:
-    if not losses:
+def probed(network: Any, after: Any, losses: list[Array] | Array, x: Array) -> Probed:
+    """Losses of passes, one by one or (K, samples), the network they leave, and what they and the writes cost."""
+    if not len(losses):
         raise SpecError.of("probes", "must be one perturbation or more", given="none")
     passes = network.cost(len(losses) * x.shape[-2])
     writes = Counts() if after is network else after.counts().less(network.counts())
-    return Probed(np.stack(losses), after, passes.plus(writes))
+    return Probed(np.asarray(losses), after, passes.plus(writes))
