@@ -38,6 +38,10 @@ class Problem:
         return dataclasses.replace(self, path=(*outer, *self.path), source=self.source or source)
 
 
+class Lack(Problem):
+    """What a chip lacks that a learning rule needs: where a study asks for it, a gap in its table."""
+
+
 class ImcsimError(Exception):
     """Base of the errors that imcsim raises on purpose; carries every problem found, not only the first."""
 

@@ -36,13 +36,15 @@ class TrainingSpec(DescentSpec):
     In float ("digital") by "backprop", or "hardware_aware", which injects what an InjectionSpec tells; on every die of
     the chip by any rule of rules.library; by those on the "ideal" network as well, whose weights are programmed after
     it, as float weights are. `rule_options` are those of the rule, its defaults where they are not given.
-    On a chip, `calibrate_every_epochs` is 1 where it is not given.
+    On a chip, `calibrate_every_epochs` is 1 where it is not given. A `copy` is the same training on other initial
+    weights and batches, to compare with: what two copies differ by is chance.
     """
 
     where: Literal["digital", "ideal", "chip"] = "digital"
     rule: str = "backprop"
     rule_options: Spec | None = None
     loss: Literal["cross_entropy", "mse", "sigmoid_mse"] = "cross_entropy"
+    copy: int | None = limited(None, low=1, high=1000)
 
     def __post_init__(self) -> None:
         if self.rule_options is None and isinstance(self.rule, str):

@@ -12,6 +12,7 @@ import signal
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -92,10 +93,12 @@ def check(options: argparse.Namespace) -> int:
     print(f"{plan.name}: sound")
     for axis in plan.axes:
         print(f"  {axis.path}: {_listed([str(value) for value in axis.coordinates()])}")
-    print(
-        f"  {len(plan.cells)} cells x {count.trainings} trainings x {count.dies} dies x {count.reads} reads"
-        f" = {len(plan.points)} points"
-    )
+    trainings = sorted({cell.trainings or count.trainings for cell in plan.cells})
+    many = " or ".join(map(str, trainings))
+    dies = "a die of its own each" if count.own_dies else f"{count.dies} dies"
+    print(f"  {len(plan.cells)} cells x {many} trainings x {dies} x {count.reads} reads = {len(plan.points)} points")
+    for reason, cells in Counter(gap.reason for gap in plan.gaps).items():
+        print(f"  {cells} cells cannot be: {reason}")
     for note in plan.notes:
         print(f"  {note}")
     return DONE

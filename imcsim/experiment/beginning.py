@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from imcsim import datasets
-from imcsim.errors import CapabilityError, Problem, SpecError
+from imcsim.errors import CapabilityError, Lack, Problem, SpecError
 from imcsim.experiment.design import Design
 from imcsim.mapping import weight_scale
 from imcsim.network.mlp import NetworkSpec, initial_mlp
@@ -56,7 +56,7 @@ def beginning_problems(design: Design) -> Iterator[Problem]:
         rule.init(_Unmade(shapes, steps), child(design.seed, "nothing depends on it"))
     except SpecError as error:
         for problem in error.problems:
-            yield problem.within("training")
+            yield Lack(("training", *problem.path), problem.allowed, problem.given, problem.remedy)
     except CapabilityError:  # told by `learnable`, with what would mend it
         return
 

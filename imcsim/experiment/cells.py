@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from imcsim.errors import Problem, SpecError
 from imcsim.experiment.design import Design, cell_config, changed_design
-from imcsim.experiment.variants import VARIANT
+from imcsim.experiment.labels import DEVICE, VARIANT, of_fields
 from imcsim.specs.chip import ChipSpec
 from imcsim.specs.codec import component, to_table
 from imcsim.specs.fields import Field, Spec, fields_of
@@ -24,7 +24,8 @@ Changes = dict[str, dict[str, Any]]  # of each part: what is laid over it
 class Resolver:
     """Makes cells of `design`. A part (a component of the chip, the network, the training) is built once for all.
 
-    `variants` are laid over the design first, or over the design with those `chips` that some have, then swept values.
+    `variants` are laid over the design first, or over the design with the one of `chips` that a swept device or the
+    variant itself asks for, then swept values.
     `begins` says what is wrong with a design that is whole.
     """
 
@@ -77,16 +78,14 @@ class Resolver:
         return None if unfit else design
 
     def _base(self, coordinates: Combination) -> str:
-        """The variant whose chip is meant; "" for the design's own."""
-        variant = coordinates.get(VARIANT, "")
-        return variant if variant in self._chips else ""
+        """The swept device, or the variant, whose chip is meant; "" for the design's own."""
+        name: str = coordinates.get(DEVICE) or coordinates.get(VARIANT, "")
+        return name if name in self._chips else ""
 
     def _changes(self, coordinates: Combination) -> Changes:
         variant = coordinates.get(VARIANT)
         changes = copy.deepcopy(self._variants[variant]) if variant is not None else {}
-        for path, value in coordinates.items():
-            if path == VARIANT:
-                continue
+        for path, value in of_fields(coordinates).items():
             part = next(part for part in self._parts if f"{path}.".startswith(f"{part}."))
             *inner, name = [key for key in path.removeprefix(part).split(".") if key] or [""]
             table = changes.setdefault(part, {})

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from imcsim.errors import Problem, SpecError
+from imcsim.experiment.labels import DEVICE
 from imcsim.specs.chip import ChipSpec
 from imcsim.specs.codec import format_value, overlaid
 from imcsim.specs.library import is_path, load
@@ -47,6 +49,37 @@ def without_devices(
         device = device_of(of_chip, folder, found)
         whole = overlaid(device, own_fields(chip), ("chip",), found) if device else None
         problems.extend(problem.within("variants", name) if not problem.source else problem for problem in found)
+        if whole is not None:
+            chips[name] = whole
+    return rest, chips
+
+
+def swept_devices(
+    grid: Mapping[str, Any], chip: Mapping[str, Any], folder: Path, problems: list[Problem]
+) -> tuple[dict[str, Any], dict[str, ChipSpec]]:
+    """The grid without "chip.device", and the chip of each device that it sweeps: [chip] on that device."""
+    rest, chips = {path: values for path, values in grid.items() if path != DEVICE}, {}
+    if DEVICE not in grid:
+        return rest, {}
+    names = grid[DEVICE]
+    if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
+        problems.append(Problem(("grid", DEVICE), "must be a list of device models", given=format_value(names)))
+        return rest, {}
+    if len(set(names)) < len(names):
+        problems.append(Problem(("grid", DEVICE), "has a device twice", given=format_value(names)))
+    for place, name in enumerate(names):
+        found: list[Problem] = []
+        device = device_of({"device": name}, folder, found)
+        whole = overlaid(device, own_fields(chip), ("chip",), found) if device else None
+        where = ("grid", f'"{DEVICE}"[{place}]')
+        problems.extend(
+            problem
+            if problem.source
+            else dataclasses.replace(problem, path=where)
+            if problem.path == ("chip", "device")
+            else problem.within(*where)
+            for problem in found
+        )
         if whole is not None:
             chips[name] = whole
     return rest, chips

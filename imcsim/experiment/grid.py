@@ -12,6 +12,7 @@ from typing import Any
 
 from imcsim.errors import Problem, SpecError, did_you_mean
 from imcsim.experiment.design import Design
+from imcsim.experiment.labels import DEVICE, LABELS, LADDER, LEVEL, VARIANT
 from imcsim.experiment.paths import SWEPT, field_at, fitted, known_paths, leaves
 from imcsim.experiment.ranges import SCALES, Range, read_points, read_range
 from imcsim.experiment.sampling import Dimension, Sampling, sampled
@@ -29,7 +30,8 @@ _READ = ("zip", "list", "sample")  # the blocks that the grid and a block "when"
 class Block:
     """A factor of the grid, its kind ("axis", "zip", "list", "sample") and where it stands: ("grid", "zip[0]").
 
-    `when` is the number of the block "when" that it is in, if it is in one.
+    That of all ladders is of the kind "ladder", that of how cells are tuned of the kind "tune". `when` is the number of
+    the block "when" that it is in, if it is in one.
     """
 
     where: Where
@@ -44,6 +46,9 @@ class Block:
 
     def place(self, path: str, index: int) -> Where:
         """Where the value of `path` in the combination at `index` stands."""
+        if self.kind == "ladder":
+            rung = self.factor.combinations[index]
+            return (*self.where, rung[LADDER], f'"{path}"[{rung[LEVEL] - 1}]')
         if self.kind == "list":
             return (*self.where, f"combinations[{index}]", path)
         several = len(self.factor.combinations) > 1
@@ -51,14 +56,39 @@ class Block:
 
 
 class GridReader:
-    """Reads [grid] for `design`. `problems` gathers what is wrong; `unmet` conditions that no cell can fulfil."""
+    """Reads [grid] and [ladders] for `design`, where devices are swept the names of some.
 
-    def __init__(self, design: Design, variants: Sequence[str], problems: list[Problem]) -> None:
+    `problems` gathers what is wrong; `unmet` conditions that no cell can fulfil.
+    """
+
+    def __init__(
+        self, design: Design, variants: Sequence[str], problems: list[Problem], devices: Sequence[str] = ()
+    ) -> None:
         self.design = design
         self.problems = problems
         self.unmet: list[Problem] = []
         self._known = known_paths(design)
-        self._axes: dict[str, list[Any]] = {"variant": list(variants)} if variants else {}  # those read so far
+        named = {VARIANT: list(variants), DEVICE: list(devices)}
+        self._axes: dict[str, list[Any]] = {path: names for path, names in named.items() if names}  # those read so far
+
+    def ladders(self, tables: Mapping[str, Any]) -> tuple[list[Block], dict[str, Any]]:
+        """The block of all ladders, none where there are none, and the table that describes them.
+
+        Its combinations are level 0, which they share, and each level of each. Conditions of the grid may name them.
+        """
+        described: dict[str, Any] = {}
+        rungs: list[dict[str, Any]] = [{LEVEL: 0}]
+        for name, table in tables.items():
+            where = ("ladders", name)
+            if not isinstance(table, Mapping):
+                self._problem(where, "must be a table of paths and their values, level by level", format_value(table))
+                continue
+            if (read := self._zip(table, where)) is not None:
+                levels, described[name] = read
+                rungs += [{LADDER: name, LEVEL: level, **values} for level, values in enumerate(levels, start=1)]
+        blocks = [Block(("ladders",), _factor(rungs, {}), "ladder")] if described else []
+        self._learn(blocks)
+        return blocks, described
 
     def read(self, grid: Mapping[str, Any]) -> tuple[list[Block], dict[str, Any]]:
         """The blocks of `grid`, and the table that describes them, values as their fields hold them."""
@@ -299,10 +329,6 @@ class GridReader:
             remedy = did_you_mean(path, [*self._known, *_READ, "when", *more])
             if remedy.startswith("known"):  # more than anybody reads
                 remedy = f"a path starts with {', '.join(SWEPT)}; `imcsim devices --toml NAME` lists those of a chip"
-            if path == "chip.device":
-                remedy = (
-                    "devices are not swept: give each a variant, with its chip.device; or sweep fields of chip.cell"
-                )
             self._problem((*where, path), "no such path to sweep", remedy=remedy)
         return False
 
@@ -345,13 +371,14 @@ class GridReader:
 
     def _wanted(self, path: str, wanted: Any, at: Where) -> list[Any] | None:
         """The values that a condition asks of `path`: one, or each of a list."""
-        fits = path == "variant" or not isinstance(wanted, list) or not fitted(self.design, path, wanted)[1]
-        each = [wanted] if fits and not (path == "variant" and isinstance(wanted, list)) else wanted
+        named = path in LABELS
+        fits = named or not isinstance(wanted, list) or not fitted(self.design, path, wanted)[1]
+        each = [wanted] if fits and not (named and isinstance(wanted, list)) else wanted
         if not each:
             self._problem(at, "must be a value, or a list of at least one", format_value(wanted))
             return None
         before = len(self.problems)
-        values = each if path == "variant" else [self._fitted(path, value, at, inside=f'"{path}"') for value in each]
+        values = each if named else [self._fitted(path, value, at, inside=f'"{path}"') for value in each]
         if len(self.problems) > before:
             return None
         has = self._axes[path]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from imcsim.errors import Problem
+from imcsim.errors import Lack, Problem
 from imcsim.network.capabilities import WORDS, lacking
 from imcsim.rules.library import RULES
 from imcsim.specs.chip import ChipSpec
@@ -35,7 +35,8 @@ def learning_problems(training: TrainingSpec, chip: ChipSpec, classes: int) -> I
         if name in lacks:
             given = format_value(getattr(training, field))
             allowed = f"needs {WORDS[name]}: {lacks[name].allowed}"
-            yield Problem(("training", field), allowed, given, _remedy(name, field, lacks[name]))
+            kind = Lack if field == "rule" else Problem
+            yield kind(("training", field), allowed, given, _remedy(name, field, lacks[name]))
     if training.where == "ideal":
         return
     if isinstance(chip.compound, Transferring) and training.optimizer != "sgd":

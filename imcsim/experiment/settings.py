@@ -136,8 +136,13 @@ def thin_out(table: dict[str, Any]) -> None:
     for changes in variants.values() if isinstance(variants, dict) else ():
         if isinstance(changes, dict) and isinstance(changes.get("training"), dict):
             _at_most(changes["training"], "epochs", QUICK_EPOCHS)
+    ladders = table.get("ladders")
+    for ladder in ladders.values() if isinstance(ladders, dict) else ():
+        if isinstance(ladder, dict):
+            ladder.update({path: _middle(values) for path, values in ladder.items()})
     replicates = table.setdefault("replicates", {})
     if isinstance(replicates, dict):
+        replicates.pop("more", None)
         _at_most(replicates, "trainings", QUICK_TRAININGS)
         _at_most(replicates, "dies", 1)
         _at_most(replicates, "reads", 1)
@@ -148,11 +153,18 @@ def thin_out(table: dict[str, Any]) -> None:
         _at_most(table["stop"], "after_epochs", QUICK_EPOCHS - 1)
     tune = table.get("tune")
     if isinstance(tune, dict):
+        if isinstance(tune.get("at"), list):
+            tune["at"] = tune["at"][:1]
         tune.setdefault("candidates", QUICK_CANDIDATES)
         _at_most(tune, "candidates", QUICK_CANDIDATES)
         _at_most(tune, "min_epochs", QUICK_EPOCHS)
         for name in ("trainings", "dies", "reads"):
             _at_most(tune, name, 1)
+
+
+def _middle(values: Any) -> Any:
+    """The value in the middle of a list of them."""
+    return [values[len(values) // 2]] if isinstance(values, list) and values else values
 
 
 def _at_most(table: dict[str, Any], key: str, most: int) -> None:

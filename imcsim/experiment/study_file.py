@@ -14,22 +14,25 @@ from imcsim.errors import Problem, SpecError, did_you_mean
 from imcsim.experiment.alignment import AlignmentSpec, quantities_of
 from imcsim.experiment.curves import learning_quantities
 from imcsim.experiment.design import Design
-from imcsim.experiment.device import device_of, named, own_fields, without_devices
+from imcsim.experiment.device import device_of, named, own_fields, swept_devices, without_devices
+from imcsim.experiment.labels import DEVICE
 from imcsim.experiment.learnable import learnable
 from imcsim.experiment.paths import value_at
 from imcsim.experiment.ranges import MAX_POINTS
 from imcsim.experiment.reading import ReadSpec
+from imcsim.experiment.repeated import read_more, repeated
+from imcsim.experiment.scope import apply_scope
 from imcsim.experiment.settings import apply_setting, attributed, check_settings, parse_setting, thin_out
-from imcsim.experiment.sweep import Sweep, read_sweep, resolved_cells
-from imcsim.experiment.tune import TuneSpec, Tuning, read_config, read_tuning, tuned_cells
+from imcsim.experiment.sweep import Sweep, read_sweep, resolved_cells, with_tuning
+from imcsim.experiment.tune import TuneSpec, Tuning, read_config, read_tune_at, read_tuning, tuned_cells
 from imcsim.experiment.variants import variant_leaf
 from imcsim.network.mlp import NetworkSpec
 from imcsim.specs.chip import ChipSpec
-from imcsim.specs.codec import build, format_toml, format_value, overlaid, read_toml, to_table
+from imcsim.specs.codec import Blocks, InlineTable, build, format_toml, format_value, overlaid, read_toml, to_table
 from imcsim.specs.fields import Spec
 from imcsim.specs.library import is_path, load, read_device
 from imcsim.study.grid import axes_of, multiplied
-from imcsim.study.plan import Axis, Cell, Plan, PlotSpec, Replicates, plot_problems
+from imcsim.study.plan import Axis, Cell, Gap, Plan, PlotSpec, Replicates, plot_problems
 from imcsim.study.quantities import Quantity
 from imcsim.training import StopSpec, TrainingSpec
 
@@ -37,23 +40,24 @@ T = TypeVar("T", bound=Spec)
 
 SECTIONS = (
     *("name", "dataset", "seed", "replicates", "network", "training", "stop", "chip", "read"),
-    *("alignment", "variants", "grid", "tune", "plot"),
+    *("alignment", "variants", "ladders", "grid", "gaps", "tune", "plot", "scope"),
 )
 
-TABLES = ("replicates", "network", "training", "chip", "read", "variants", "grid")
+TABLES = ("replicates", "network", "training", "chip", "read", "variants", "ladders", "grid")
 
 
 def read_study(path: Path, settings: Sequence[str] = (), *, quick: bool = False) -> Plan:
     """The plan of the study file at `path`, changed by settings "dotted.path=value" (a TOML value, or a bare word).
 
-    A setting of a swept path puts that one value in place of the axis. `quick` thins the study out: at most 3 values
-    an axis, 2 trainings, 1 die and read, 10 epochs, 6 candidates; the name gains "-quick". Raises SpecError with all
-    problems.
+    A setting of a swept path puts that one value in place of the axis, `scope=NAME` lays [scope.NAME] over the file.
+    `quick` thins the study out: at most 3 values an axis, one level a ladder, 2 trainings, 1 die and read, 10 epochs, 6
+    candidates; the name gains "-quick". Raises SpecError with all problems.
     """
     written = read_toml(path)
     table = copy.deepcopy(written)
     problems: list[Problem] = []
     changes = [change for text in settings if (change := parse_setting(text, problems))]
+    changes = apply_scope(table, changes, problems)
     for keys, value in changes:
         apply_setting(table, keys, value, problems)
         problems.extend(_unheard(table.get("variants"), table.get("tune"), keys))
@@ -97,8 +101,62 @@ def _plan(
         problems.append(Problem((key,), "must be a table", given=format_value(sections[key])))
         sections[key] = {}
     name = _name(table, problems)
-    replicates = build(Replicates, sections["replicates"], ("replicates",), problems)
+    repeats = {key: value for key, value in sections["replicates"].items() if key != "more"}
+    replicates = build(Replicates, repeats, ("replicates",), problems)
+    gaps = table.get("gaps", False)
+    if not isinstance(gaps, bool):
+        problems.append(Problem(("gaps",), "must be true or false", format_value(gaps)))
     plot = _optional(PlotSpec, "plot", table, problems)
+    design, stand_in = _design(table, sections, folder, problems)
+    before = len(problems)
+    variants, chips = without_devices(sections["variants"], sections["chip"], folder, problems)
+    at = read_tune_at(table.get("tune"), sections["ladders"], problems)
+
+    def swept(grid: Mapping[str, Any], found: list[Problem]) -> Sweep:
+        grid, devices = swept_devices(grid, sections["chip"], folder, found)
+        cell = sections["chip"].get("cell")
+        whole = read_sweep(grid, sections["ladders"], variants, chips, devices, stand_in, cell, found, gaps=bool(gaps))
+        return with_tuning(whole, at)
+
+    sweep = swept(sections["grid"], problems)
+    if not sweep.factors and len(problems) == before and isinstance(table.get("grid", {}), Mapping):
+        example = 'for one, "chip.adc.bits" = [4, 6, 8]'
+        problems.append(Problem(("grid",), "is empty: a study sweeps at least one path", remedy=example))
+    tuned = _tuned(table, stand_in, sweep, problems)
+    if len(problems) > before:
+        return None
+    each = replicates.trainings * replicates.dies * replicates.reads if replicates else 1
+    product = multiplied(sweep.factors, MAX_POINTS // each)
+    if not product.whole:
+        most = each * math.prod(len(factor.combinations) for factor in sweep.factors)
+        told, asked = f"at most {MAX_POINTS} points a study", f"{most} points"
+        problems.append(Problem(("replicates",), told, asked, "sweep fewer values, or repeat them less"))
+        return None
+    unmet = sweep.never_met(product)
+    if unmet and written_grid is not None:  # of the conditions, only the file's own mistakes are mistakes
+        written = swept(written_grid, [])
+        never = written.never_met(multiplied(written.factors, MAX_POINTS))
+        unmet = [one for one in unmet if any((one.path, one.given) == (p.path, p.given) for p in never)]
+    problems.extend(unmet)
+    sweep = sweep.without_idle(product)
+    axes = axes_of(sweep.factors)
+    problems.extend(plot_problems(plot, [axis.path for axis in axes]))
+    more = read_more(sections["replicates"].get("more", []), axes, problems)
+    if problems or design is None or replicates is None:
+        return None
+    cells, missing = resolved_cells(sweep, product.cells, design, tuned[1] if tuned else (), problems, gaps=gaps)
+    if not cells and not problems:
+        problems.append(Problem(("gaps",), f"every cell is one: {missing[0].reason}"))
+    if problems:
+        return None
+    whole, cells = {**table, **sections}, repeated(cells, more)
+    return _assembled(name, whole, folder, design, sweep, axes, cells, missing, replicates, plot, tuned, problems)
+
+
+def _design(
+    table: Mapping[str, Any], sections: Mapping[str, Any], folder: Path, problems: list[Problem]
+) -> tuple[Design | None, Design]:
+    """The design that the study starts from, None where it cannot be; and one to check the rest of the study by."""
     stop = _optional(StopSpec, "stop", table, problems)
     alignment = _optional(AlignmentSpec, "alignment", table, problems)
     device = device_of(sections["chip"], folder, problems)
@@ -116,46 +174,7 @@ def _plan(
     given = {key: table[key] for key in ("dataset", "seed") if key in table}
     given |= {key: one for key, one in (("stop", stop), ("alignment", alignment)) if one}
     design = build(Design, {**given, **parts}, (), problems)
-    stand_in = design or Design(**{**parts, **harmless})
-    before = len(problems)
-    variants, chips = without_devices(sections["variants"], sections["chip"], folder, problems)
-
-    def swept(grid: Mapping[str, Any], found: list[Problem]) -> Sweep:
-        return read_sweep(grid, variants, chips, stand_in, sections["chip"].get("cell"), found)
-
-    sweep = swept(sections["grid"], problems)
-    if not sweep.factors and len(problems) == before and isinstance(table.get("grid", {}), Mapping):
-        example = 'for one, "chip.adc.bits" = [4, 6, 8]'
-        problems.append(Problem(("grid",), "is empty: a study sweeps at least one path", remedy=example))
-    tuned = _tuned(table, stand_in, sweep, problems)
-    if len(problems) > before:
-        return None
-    repeats = math.prod(to_table(replicates).values()) if replicates else 1
-    product = multiplied(sweep.factors, MAX_POINTS // repeats)
-    if not product.whole:
-        most = repeats * math.prod(len(factor.combinations) for factor in sweep.factors)
-        told, asked = f"at most {MAX_POINTS} points a study", f"{most} points"
-        problems.append(Problem(("replicates",), told, asked, "sweep fewer values, or repeat them less"))
-        return None
-    unmet = sweep.never_met(product)
-    if unmet and written_grid is not None:  # of the conditions, only the file's own mistakes are mistakes
-        written = swept(written_grid, [])
-        never = written.never_met(multiplied(written.factors, MAX_POINTS))
-        unmet = [one for one in unmet if any((one.path, one.given) == (p.path, p.given) for p in never)]
-    problems.extend(unmet)
-    sweep = sweep.without_idle(product)
-    axes = axes_of(sweep.factors)
-    problems.extend(plot_problems(plot, [axis.path for axis in axes]))
-    if problems or design is None or replicates is None:
-        return None
-    cells = resolved_cells(sweep, product.cells, design, tuned[1] if tuned else (), problems)
-    return (
-        None
-        if problems
-        else _assembled(
-            name, {**table, **sections}, folder, design, sweep, axes, cells, replicates, plot, tuned, problems
-        )
-    )
+    return design, design or Design(**{**parts, **harmless})
 
 
 def _harmless_training(chip: ChipSpec | None) -> TrainingSpec:
@@ -196,6 +215,7 @@ def _assembled(
     sweep: Sweep,
     axes: Sequence[Axis],
     cells: Sequence[Cell],
+    gaps: Sequence[Gap],
     replicates: Replicates,
     plot: PlotSpec | None,
     tuned: tuple[TuneSpec, Mapping[str, Sequence[Any]]] | None,
@@ -219,15 +239,18 @@ def _assembled(
     described = {
         "name": name,
         **to_table(design),
-        "replicates": to_table(replicates),
+        "replicates": {**to_table(replicates), **_more(table["replicates"])},
         **({"variants": named(table["variants"])} if table["variants"] else {}),
-        "grid": sweep.described,
-        **({"tune": {**to_table(tuned[0]), "over": dict(space)}} if tuned else {}),
+        **({"ladders": sweep.ladders} if sweep.ladders else {}),
+        "grid": _with_devices(sweep),
+        **({"gaps": True} if table.get("gaps") else {}),
+        **({"tune": {**to_table(tuned[0]), **_at(table["tune"]), "over": dict(space)}} if tuned else {}),
         **({"plot": to_table(plot)} if plot else {}),
     }
     # of a device's path only the name, so that the text is the same wherever the file lies
     # beside variants with devices of their own, only what is said of all of them
-    whole = own_fields(table["chip"]) if sweep.chips else _without_set_aside(design, sweep)
+    several = sweep.chips or sweep.devices
+    whole = own_fields(table["chip"]) if several else _without_set_aside(design, sweep)
     chip = {"device": Path(table["chip"]["device"]).name, **whole}
     try:
         return Plan(
@@ -243,12 +266,28 @@ def _assembled(
             plot=plot,
             tuned=tuple(space),
             quantities=_quantities(cells),
+            gaps=tuple(gaps),
             notes=tuple(notes),
             warnings=tuple(_outside_valid(table["chip"]["device"], folder, design, sweep, axes)),
         )
     except SpecError as error:
         problems.extend(error.problems)
         return None
+
+
+def _more(replicates: Mapping[str, Any]) -> dict[str, Any]:
+    """What a study says of cells that are repeated more often, as it says it."""
+    more = [{**table, "if": InlineTable(table["if"])} for table in replicates.get("more", ())]
+    return {"more": Blocks(more)} if more else {}
+
+
+def _at(tune: Mapping[str, Any]) -> dict[str, Any]:
+    return {"at": tune["at"]} if "at" in tune else {}
+
+
+def _with_devices(sweep: Sweep) -> Mapping[str, Any]:
+    """The table that describes the grid, devices by their names alone, the same wherever their files lie."""
+    return {**({DEVICE: [Path(name).name for name in sweep.devices]} if sweep.devices else {}), **sweep.described}
 
 
 def _one_of_each(cells: Sequence[Cell]) -> dict[str, Design]:
@@ -273,6 +312,8 @@ def _quantities(cells: Sequence[Cell]) -> tuple[Quantity, ...]:
 
 def _outside_valid(device: str, folder: Path, design: Design, sweep: Sweep, axes: Sequence[Axis]) -> Iterator[str]:
     """A sentence for each number of the chip that leaves the range in which the device model believes it."""
+    if sweep.devices:
+        return
     notes = read_device(folder / device if is_path(device) else device).notes
     swept = {axis.path: axis.values for axis in axes}
     everywhere = _swept_everywhere(sweep)

@@ -6,18 +6,19 @@ import dataclasses
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from imcsim.errors import Problem
+from imcsim.errors import Lack, Problem
 from imcsim.experiment.beginning import beginning_problems
 from imcsim.experiment.cells import Resolver
 from imcsim.experiment.conflicts import conflicts
 from imcsim.experiment.design import Design
 from imcsim.experiment.grid import Block, GridReader
-from imcsim.experiment.variants import VARIANT, check_variants
+from imcsim.experiment.labels import DEVICE, LEVEL, TUNE_AT, VARIANT
+from imcsim.experiment.variants import check_variants
 from imcsim.specs.cells import DERIVES_MISMATCH
 from imcsim.specs.chip import ChipSpec
 from imcsim.specs.codec import Blocks, format_value
 from imcsim.study.grid import Combination, Factor, Multiplied
-from imcsim.study.plan import Cell
+from imcsim.study.plan import Cell, Gap
 
 _TOLD = 1000  # cells that cannot be, beyond which no more are looked at
 
@@ -25,20 +26,26 @@ _TOLD = 1000  # cells that cannot be, beyond which no more are looked at
 class Sweep(NamedTuple):
     """The `variants` and the `blocks` of a grid, the table that `described` it, and what its conditions ask in vain.
 
-    `chips` are the chips of the variants that have a device of their own.
+    `chips` are the chips of the variants that have a device of their own, `devices` those of devices that are swept.
     """
 
     variants: Mapping[str, Any]
     chips: Mapping[str, ChipSpec]
+    devices: Mapping[str, ChipSpec]
     blocks: Sequence[Block]
     described: Mapping[str, Any]
+    ladders: Mapping[str, Any]
     unmet: Sequence[Problem]
 
     @property
     def factors(self) -> list[Factor]:
-        """The factors of the product, variants first."""
-        named = [Factor(tuple({VARIANT: name} for name in self.variants))] if self.variants else []
-        return named + [block.factor for block in self.blocks]
+        """The factors of the product, variants first, then devices."""
+        return self._named + [block.factor for block in self.blocks]
+
+    @property
+    def _named(self) -> list[Factor]:
+        axes = {VARIANT: self.variants, DEVICE: self.devices}
+        return [Factor(tuple({path: name} for name in names)) for path, names in axes.items() if names]
 
     def without_idle(self, product: Multiplied) -> Sweep:
         """The sweep without the blocks "when" that applied to no cell of its `product`."""
@@ -58,52 +65,83 @@ class Sweep(NamedTuple):
 
     def _idle(self, product: Multiplied) -> set[int]:
         """The numbers of the blocks "when" that never apply: what a block holds applies together."""
-        places = {place - bool(self.variants) for place in product.idle}
+        places = {place - len(self._named) for place in product.idle}
         return {when for place, block in enumerate(self.blocks) if place in places and (when := block.when) is not None}
 
 
 def read_sweep(
     grid: Mapping[str, Any],
+    ladders: Mapping[str, Any],
     variants: Mapping[str, Any],
     chips: Mapping[str, ChipSpec],
+    devices: Mapping[str, ChipSpec],
     design: Design,
     cell: Any,
     problems: list[Problem],
+    *,
+    gaps: bool,
 ) -> Sweep:
-    """The sweep of the sections [grid] and [variants] over `design`, or over the `chips` of some variants.
+    """The sweep of the sections [grid], [ladders] and [variants] over `design`, or over the chips of some.
 
-    `cell` is the study's own [chip.cell].
+    `cell` is the study's own [chip.cell]. With `gaps` a chip may lack what a rule needs.
     """
-    reader = GridReader(design, list(variants), problems)
+    reader = GridReader(design, list(variants), problems, list(devices))
+    levels, described_ladders = reader.ladders(ladders)
     blocks, described = reader.read(grid)
+    blocks = levels + blocks
     problems.extend(conflicts(blocks, cell, DERIVES_MISMATCH.get(type(design.chip.cell), ())))
-    check_variants(variants, chips, [path for block in blocks for path in block.paths], design, problems)
-    return Sweep(variants, chips, blocks, described, reader.unmet)
+    check_variants(variants, chips, [path for block in blocks for path in block.paths], design, problems, gaps=gaps)
+    for name in chips if devices else ():
+        told = "has a device of its own, and [grid] sweeps devices"
+        problems.append(Problem(("variants", name, DEVICE), told, remedy="sweep them, or vary them"))
+    return Sweep(variants, chips, devices, blocks, described, described_ladders, reader.unmet)
+
+
+def with_tuning(sweep: Sweep, at: Sequence[str]) -> Sweep:
+    """The sweep with the cells of its ladders tuned at each of `at`: at their base, or each cell again by itself."""
+    levels = next((block for block in sweep.blocks if block.kind == "ladder"), None)
+    if levels is None or not at:
+        return sweep
+    above = {LEVEL: list(dict.fromkeys(rung[LEVEL] for rung in levels.factor.combinations if rung[LEVEL]))}
+    block = Block(("tune",), Factor(tuple({TUNE_AT: one} for one in at), above), "tune")
+    return sweep._replace(blocks=[*sweep.blocks, block])
 
 
 def resolved_cells(
-    sweep: Sweep, combinations: Sequence[Combination], design: Design, tuned: Iterable[str], problems: list[Problem]
-) -> list[Cell]:
+    sweep: Sweep,
+    combinations: Sequence[Combination],
+    design: Design,
+    tuned: Iterable[str],
+    problems: list[Problem],
+    *,
+    gaps: bool = False,
+) -> tuple[list[Cell], list[Gap]]:
     """The cell at each combination of the sweep; `problems` gathers why some cannot be.
 
-    Rules are asked whether they can begin, unless one of the `tuned` paths tells how they do.
+    Rules are asked whether they can begin, unless one of the `tuned` paths tells how they do. With `gaps` a cell whose
+    chip lacks what its rule needs is a gap.
     """
     asked = not any(path.startswith(("training.rule", "network", "chip")) for path in tuned)
-    resolver = Resolver(design, sweep.variants, sweep.chips, beginning_problems if asked else lambda _: ())
-    cells, alone = [], _Alone(sweep.blocks, resolver)
-    failed = 0
+    begins = beginning_problems if asked else lambda _: ()
+    resolver = Resolver(design, sweep.variants, {**sweep.chips, **sweep.devices}, begins)
+    cells: list[Cell] = []
+    missing: list[Gap] = []
+    alone, failed = _Alone(sweep.blocks, resolver), 0
     for coordinates in combinations:
         found: list[Problem] = []
         cell = resolver.cell(coordinates, found)
         if cell is not None:
             cells.append(cell)
             continue
+        if gaps and all(isinstance(problem, Lack) for problem in found):
+            missing.append(Gap(len(cells), coordinates, "; ".join(problem.allowed for problem in found)))
+            continue
         problems.extend(alone.told(coordinates, found))
         failed += 1
         if failed == _TOLD:
             break
     problems[:] = dict.fromkeys(problems)  # many cells may share one
-    return cells
+    return cells, missing
 
 
 class _Alone:

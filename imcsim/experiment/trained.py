@@ -39,12 +39,13 @@ def tuning_key(design: Design, training: int, epochs: int) -> Key:
 
 def artifact_key(kind: str, design: Design, training: int, data: DataSet) -> Key:
     """What determines a training of the design on `data`, wherever it is done."""
+    copy = design.training.copy
     return {
         "kind": kind,
         "dataset": design.dataset,
         "dataset_sha256": data.sha256,
         "seed": design.seed,
-        "training": training,
+        "training": training if copy is None else f"{training} of copy {copy}",  # what its streams are called by
         "network": to_table(design.network),
         "recipe": to_table(design.training),
         **({"stop": to_table(design.stop)} if design.stop else {}),

@@ -12,6 +12,7 @@ from typing import Any
 
 from imcsim.errors import Problem, SpecError, did_you_mean
 from imcsim.experiment.design import Design, built
+from imcsim.experiment.labels import LEVEL, TUNE_AT
 from imcsim.experiment.paths import SWEPT, fitted, known_paths, leaves
 from imcsim.experiment.ranges import read_points
 from imcsim.experiment.variants import variant_leaf
@@ -65,7 +66,8 @@ class Tuning:
     @classmethod
     def of(cls, table: Mapping[str, Any], seed: int) -> Tuning:
         """The inverse of `table`."""
-        return cls(built(TuneSpec, {key: table[key] for key in table if key != "over"}), dict(table["over"]), seed)
+        of_spec = {key: table[key] for key in table if key not in ("over", "base")}
+        return cls(built(TuneSpec, of_spec), dict(table["over"]), seed)
 
     def budget(self, design: Design, samples: int) -> str:
         """In words what a cell spends on it, with so many validation samples."""
@@ -104,7 +106,8 @@ def read_tuning(
     if not isinstance(table, Mapping):
         problems.append(Problem(("tune",), "must be a table", given=format_value(table)))
         return None
-    spec = build(TuneSpec, {key: value for key, value in table.items() if key != "over"}, ("tune",), problems)
+    of_spec = {key: value for key, value in table.items() if key not in ("at", "over")}
+    spec = build(TuneSpec, of_spec, ("tune",), problems)
     over = table.get("over", {})
     if not isinstance(over, Mapping) or not over:
         remedy = 'for one, "training.learning_rate" = { log = [1e-4, 1e-1], points = 9 }'
@@ -116,6 +119,23 @@ def read_tuning(
     if len(problems) == before and math.prod(map(len, space.values())) < 2:
         problems.append(Problem(("tune", "over"), "must have at least 2 candidates to choose from", "1"))
     return (spec, space) if spec is not None and len(problems) == before else None
+
+
+def read_tune_at(table: Any, ladders: Mapping[str, Any], problems: list[Problem]) -> list[str]:
+    """Where [tune] says that cells of ladders are tuned: at their base, the cell at level 0, or again by themselves.
+
+    Empty where it does not say: each is tuned by itself.
+    """
+    if not isinstance(table, Mapping) or "at" not in table:
+        return []
+    at, known = table["at"], ("base", "cell")
+    if not isinstance(at, list) or not at or any(one not in known for one in at) or len(set(at)) < len(at):
+        problems.append(Problem(("tune", "at"), 'must be a list of "base", "cell" or both', format_value(at)))
+        return []
+    if not ladders:
+        problems.append(Problem(("tune", "at"), "is of the cells of ladders", remedy="give the study [ladders]"))
+        return []
+    return at
 
 
 def candidates(space: Mapping[str, Sequence[Any]], most: int, seed: int) -> tuple[Values, ...]:
@@ -139,12 +159,15 @@ def tuned_cells(cells: Sequence[Cell], tuning: Tuning, problems: list[Problem]) 
     touched = {path.partition(".")[0] for path in tuning.space}
     parts = ("training",) if touched == {"training"} else SWEPT  # chip and network must suit each other
     checked: set[str] = set()
-    tuned, table = [], canonical_json(tuning.table())
+    tuned, table = [], tuning.table()
+    bases = _Bases(cells)
     for cell in cells:
         config = cell.config
         epochs.add(config["training"]["epochs"])
+        at_base = cell.coordinates.get(TUNE_AT) == "base"
+        asked_at = canonical_json({**table, "base": bases.of(cell).config} if at_base else table)
         # canonical JSON as it was: of the keys of a configuration, "tune" is the last
-        tuned.append(Cell(cell.coordinates, f'{cell.text[:-1]},"tune":{table}}}'))
+        tuned.append(dataclasses.replace(cell, text=f'{cell.text[:-1]},"tune":{asked_at}}}'))
         asked = canonical_json([config[part] for part in parts])
         if asked in checked:
             continue
@@ -160,6 +183,31 @@ def tuned_cells(cells: Sequence[Cell], tuning: Tuning, problems: list[Problem]) 
     elif (least := tuning.spec.min_epochs) > min(epochs):
         problems.append(Problem(("tune", "min_epochs"), f"must be at most training.epochs = {min(epochs)}", str(least)))
     return tuned
+
+
+class _Bases:
+    """The cells at level 0, by what they share with those of the ladders that stand on them."""
+
+    def __init__(self, cells: Sequence[Cell]) -> None:
+        self._cells: dict[tuple[str, ...], dict[str, Cell]] = {}
+        for cell in cells:
+            if cell.coordinates.get(LEVEL) == 0:
+                paths = tuple(path for path in cell.coordinates if path != LEVEL)
+                self._cells.setdefault(paths, {})[_values_on(cell, paths)] = cell
+
+    def of(self, cell: Cell) -> Cell:
+        """The base of a cell of a ladder; SpecError where it has none, as it is a gap."""
+        for paths, cells in self._cells.items():
+            found = cells.get(_values_on(cell, paths))
+            if found is not None:
+                return found
+        at = ", ".join(f"{k} = {format_value(v)}" for k, v in cell.coordinates.items())
+        told = f"the cell at {at} cannot be tuned at its base, which is a gap"
+        raise SpecError.of(("tune", "at"), told, remedy='set it to ["cell"]')
+
+
+def _values_on(cell: Cell, paths: Sequence[str]) -> str:
+    return canonical_json([cell.coordinates.get(path) for path in paths])
 
 
 def _candidate_problems(design: Design, values: Values) -> Iterator[Problem]:

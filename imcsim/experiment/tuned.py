@@ -26,7 +26,11 @@ from imcsim.training import accuracy
 
 
 def tuned_key(config: Mapping[str, Any]) -> Key:
-    """The artifact of the values that a cell of this configuration is tuned to."""
+    """The artifact of the values that a cell of this configuration is tuned to; of copies, that of their original."""
+    if "base" in config["tune"]:
+        tune = {key: value for key, value in config["tune"].items() if key != "base"}
+        config = {**config["tune"]["base"], "tune": tune}
+    config = {**config, "training": {key: value for key, value in config["training"].items() if key != "copy"}}
     validated_on = datasets.load(config["dataset"]).for_tuning.sha256
     return {"kind": "tuned", "config": {**config, "dataset_sha256": validated_on}}
 

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from imcsim.errors import Problem
+from imcsim.errors import Lack, Problem
 from imcsim.experiment.design import Design, changed_design
 from imcsim.experiment.paths import leaves, swept_heads
 from imcsim.specs.cells import ALTERNATIVES
 from imcsim.specs.chip import ChipSpec
 from imcsim.specs.codec import format_value
-
-VARIANT = "variant"  # the path of their axis
 
 
 def check_variants(
@@ -21,8 +19,13 @@ def check_variants(
     swept: Iterable[str],
     design: Design,
     problems: list[Problem],
+    *,
+    gaps: bool,
 ) -> None:
-    """Add to `problems` what is wrong with [variants], some with `chips` of their own, beside the paths `swept`."""
+    """Add to `problems` what is wrong with [variants], some with `chips` of their own, beside the paths `swept`.
+
+    With `gaps` a chip may lack what the rule of a variant needs.
+    """
     paths = list(dict.fromkeys(swept))
     for name, changes in variants.items():
         for path in paths:
@@ -41,7 +44,8 @@ def check_variants(
         found: list[Problem] = []
         changed = {key: value for key, value in changes.items() if key in heads}
         changed_design(design, chips.get(name), changed, found)
-        problems.extend(problem.within(*where) for problem in found)
+        told = [problem for problem in found if not (gaps and isinstance(problem, Lack))]
+        problems.extend(problem.within(*where) for problem in told)
 
 
 def variant_leaf(changes: Any, path: str) -> str | None:

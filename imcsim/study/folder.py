@@ -118,8 +118,8 @@ def _check_same_study(plan: Plan, folder: Path) -> None:
 
 
 def _without_extent(identity: Mapping[str, Any]) -> dict[str, Any]:
-    """The identity without what may grow: replicates, variants and grid."""
-    extent = ("replicates", "variants", "grid")
+    """The identity without what may grow: replicates, variants, ladders and grid."""
+    extent = ("replicates", "variants", "ladders", "grid")
     config = {key: value for key, value in identity["config"].items() if key not in extent}
     return {"model_version": identity["model_version"], "dataset_sha256": identity["dataset_sha256"], "config": config}
 

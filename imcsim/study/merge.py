@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import h5py
 
 FORMAT = "imcsim-study"
-FORMAT_VERSION = 4
+FORMAT_VERSION = 5
 MISSING, OK, FAILED, STOPPED, DIVERGED = 0, 1, 2, 3, 4
 
 _REPLICATES = {"training": "training replicate", "die": "die replicate", "read": "read replicate"}
@@ -123,6 +123,8 @@ def _attributes(plan: Plan) -> dict[str, Any]:
         "chance": plan.chance,
         "test_samples": plan.test_samples,
         "swept": json.dumps([axis.path for axis in plan.axes]),
+        "own_dies": int(plan.replicates.own_dies),
+        "gaps": json.dumps([[gap.place, dict(gap.coordinates), gap.reason] for gap in plan.gaps]),
         "tuned": json.dumps(plan.tuned),
         "quantities": json.dumps(plain_quantities(plan.quantities)),
         "plot": "" if plan.plot is None else canonical_json(vars(plan.plot)),

@@ -27,11 +27,24 @@ RESERVED = ("point", "training", "die", "read", "accuracy", "accuracy_float", "s
 
 @dataclass(frozen=True, kw_only=True)
 class Replicates(Spec):
-    """How often each cell of the grid is repeated: trainings x dies x reads."""
+    """How often each cell of the grid is repeated: trainings x dies x reads.
+
+    With `own_dies` each training has a die of its own: the die of its number.
+    """
 
     trainings: int = limited(1, low=1, high=100_000)
     dies: int = limited(1, low=1, high=100_000)
     reads: int = limited(1, low=1, high=100_000)
+    own_dies: bool = False
+
+    def problems(self) -> Iterable[Problem]:
+        if self.own_dies and self.dies > 1:
+            yield Problem(("dies",), "must be 1 with own_dies: each training has one of its own", str(self.dies))
+
+    def places(self, trainings: int) -> Iterable[tuple[int, int, int]]:
+        """The training, die and read of each point of a cell of so many trainings."""
+        for training, die, read in np.ndindex(trainings, self.dies, self.reads):
+            yield training, training if self.own_dies else die, read
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,11 +104,12 @@ class Cell:
     """One cell of the grid: the swept values that apply to it, by path, and all that determines its results.
 
     `text` is the canonical JSON of the configuration, which leaves out the replicates alone. It is kept as text: the
-    configurations of a hundred thousand cells are gigabytes of tables.
+    configurations of a hundred thousand cells are gigabytes of tables. `trainings` are its own, None: as all have them.
     """
 
     coordinates: Mapping[str, Any]
     text: str
+    trainings: int | None = None
 
     @classmethod
     def of(cls, coordinates: Mapping[str, Any], config: Mapping[str, Any]) -> Cell:
@@ -107,6 +121,14 @@ class Cell:
         """The configuration as a table."""
         table: Mapping[str, Any] = json.loads(self.text)
         return table
+
+
+class Gap(NamedTuple):
+    """A cell that cannot be: its chip lacks what its learning rule needs. It stands before the cell of `place`."""
+
+    place: int
+    coordinates: Mapping[str, Any]
+    reason: str
 
 
 def plot_problems(plot: PlotSpec | None, paths: Sequence[str]) -> Iterable[Problem]:
@@ -162,7 +184,7 @@ class Plan:
 
     `axes` are the swept paths with their different values; a cell need not have a value of every axis. `tuned` are the
     paths whose value each cell finds by itself. `chance` is the accuracy of guessing, `test_samples` are how many an
-    accuracy is counted over. `quantities` are what points have beside accuracies.
+    accuracy is counted over. `quantities` are what points have beside accuracies, `gaps` the cells that cannot be.
     """
 
     name: str
@@ -177,6 +199,7 @@ class Plan:
     plot: PlotSpec | None
     tuned: tuple[str, ...] = ()
     quantities: tuple[Quantity, ...] = ()
+    gaps: tuple[Gap, ...] = ()
     notes: tuple[str, ...] = ()  # what it spends beside its points
     warnings: tuple[str, ...] = ()  # what whoever runs it should know
 
@@ -195,7 +218,9 @@ class Plan:
 
     @functools.cached_property
     def is_product(self) -> bool:
-        """Whether the cells are the full product of the axes, in C order."""
+        """Whether the cells are the full product of the axes, in C order, and repeated alike."""
+        if self.replicates.own_dies or any(cell.trainings is not None for cell in self.cells):
+            return False
         if len(self.cells) != math.prod(len(axis.values) for axis in self.axes):
             return False
         paths = [axis.path for axis in self.axes]
@@ -212,12 +237,11 @@ class Plan:
         Cells that resolve to the same configuration share their ids.
         """
         count = self.replicates
-        replicates = list(np.ndindex(count.trainings, count.dies, count.reads))
         digests = [hashlib.sha256(cell.text.encode()).hexdigest() for cell in self.cells]
         return tuple(
-            Point(_id(config, *replicate), cell, *replicate)
-            for cell, config in enumerate(digests)
-            for replicate in replicates
+            Point(_id(config, *replicate), number, *replicate)
+            for number, (cell, config) in enumerate(zip(self.cells, digests, strict=True))
+            for replicate in count.places(cell.trainings or count.trainings)
         )
 
 

@@ -28,10 +28,10 @@ class Row:
     `coordinates` lacks the paths that do not apply here. `values` holds the accuracy of every training on every die at
     every read, (trainings, dies, reads), NaN where there is none; `ok`, `failed` and `missing` count points, `stopped`
     those of the `ok` whose training was stopped early, `diverged` those whose learning diverged, `extrapolated` those
-    with a device model beyond the states or times that it was measured for. `tuned` are the values that the cell found
-    by itself, by path; None where none of its points did. `values_float` (trainings, 1) are the accuracies of the same
-    weights in float, (trainings, dies) where each die has weights of its own. Of what a study has beside accuracies,
-    `numbers` are means, `series` (trainings, dies, places).
+    with a device model beyond the states or times that it was measured for. `gap` says why a cell cannot be. `tuned`
+    are the values that the cell found by itself, by path; None where none of its points did. `values_float` (trainings,
+    1) are the accuracies of the same weights in float, (trainings, dies) where each die has weights of its own. Of what
+    a study has beside accuracies, `numbers` are means, `series` (trainings, dies, places).
     """
 
     coordinates: Mapping[str, Any]
@@ -44,6 +44,7 @@ class Row:
     stopped: int = 0
     diverged: int = 0
     extrapolated: int = 0
+    gap: str = ""
     tuned: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     values_float: NDArray[np.float64] | None = None
     numbers: Mapping[str, float] = dataclasses.field(default_factory=dict)
@@ -71,7 +72,8 @@ class Row:
 class Summary:
     """The rows of a study. `axes` are the swept paths; `fixed` the values at which `at` holds others of them.
 
-    `along` are the places that each series of the rows has values for: of learning curves, the epochs.
+    `along` are the places that each series of the rows has values for: of learning curves, the epochs. With `own_dies`
+    each training has a die of its own.
     """
 
     name: str
@@ -82,6 +84,7 @@ class Summary:
     test_samples: int | None = None
     fixed: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     along: Mapping[str, tuple[int, ...]] = dataclasses.field(default_factory=dict)
+    own_dies: bool = False
 
     def values(self, path: str) -> list[Any]:
         """The different values of the swept `path`, in the study's order; None is that of rows it does not apply to."""

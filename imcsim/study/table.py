@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -26,7 +27,7 @@ from imcsim.study.merge import (
     is_intact,
     tuned_name,
 )
-from imcsim.study.plan import PlotSpec
+from imcsim.study.plan import PlotSpec, Replicates
 from imcsim.study.statistics import Interval, mean_interval
 from imcsim.study.store import write_atomic
 from imcsim.study.summary import Row, Summary
@@ -57,16 +58,23 @@ class StudyTable:
 
     def summary(self) -> Summary:
         """A row for each cell of the grid: mean accuracies, their 95 % intervals, counts."""
-        replicates = tuple(int(self.columns[name].max()) + 1 for name in _REPLICATES)
-        cube = {name: column.reshape(-1, *replicates, *column.shape[1:]) for name, column in self.columns.items()}
-        rows = [self._row({name: values[cell] for name, values in cube.items()}) for cell in range(len(cube["status"]))]
+        rows = [self._row(start, shape) for start, shape in _cells(self.columns, own_dies=self._own_dies)]
+        for passed, (place, coordinates, reason) in enumerate(json.loads(self.attributes["gaps"])):
+            rows.insert(place + passed, self._gap(coordinates, reason))
         name, chance = self.attributes["name"], float(self.attributes["chance"])
         samples = int(self.attributes["test_samples"])
         along = {name: tuple(self.places[dimension].tolist()) for name, dimension in self.series.items()}
-        return Summary(name, self.axes, tuple(rows), chance, self.plot, test_samples=samples, along=along)
+        told: dict[str, Any] = {"test_samples": samples, "along": along, "own_dies": self._own_dies}
+        return Summary(name, self.axes, tuple(rows), chance, self.plot, **told)
 
-    def _row(self, cell: Mapping[str, NDArray[Any]]) -> Row:
-        """The row of one cell of the grid, given its columns (trainings, dies, reads)."""
+    @property
+    def _own_dies(self) -> bool:
+        return bool(self.attributes["own_dies"])
+
+    def _row(self, start: int, shape: tuple[int, ...]) -> Row:
+        """The row of one cell of the grid, whose points (trainings, dies, reads) begin at `start`."""
+        points = slice(start, start + math.prod(shape))
+        cell = {name: column[points].reshape(*shape, *column.shape[1:]) for name, column in self.columns.items()}
         on_chip = cell["accuracy"].mean(axis=2)
         in_float = _of_weights(_mean_of_known(cell["accuracy_float"], (2,)))
         ok, failed, missing, stopped, diverged = (
@@ -89,6 +97,16 @@ class StudyTable:
             failed=failed,
             missing=missing,
         )
+
+    def _gap(self, coordinates: Mapping[str, Any], reason: str) -> Row:
+        """The row of a cell that cannot be."""
+        nothing = np.full((1, 1, 1), np.nan)
+        unknown = mean_interval(nothing[0])
+        tuned = dict.fromkeys(self.tuned)
+        numbers = dict.fromkeys(self.numbers, math.nan)
+        series = {name: np.full((1, 1, len(self.places[along])), np.nan) for name, along in self.series.items()}
+        empty: dict[str, Any] = {"gap": reason, "tuned": tuned, "numbers": numbers, "series": series}
+        return Row(coordinates, unknown, unknown, nothing, ok=0, failed=0, missing=0, **empty)
 
     def _coordinates(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """The values that apply; whole numbers, which stand as floats beside NaN, are whole again."""
@@ -172,9 +190,26 @@ def _check(attributes: Mapping[str, Any], columns: Mapping[str, NDArray[Any]]) -
             raise ValueError(f"{name} is of type {columns[name].dtype}")
     if any(len(column) != points for column in columns.values()) or points == 0:
         raise ValueError("its columns differ in length")
-    counts = [int(columns[name].max()) + 1 for name in _REPLICATES]
-    if min(int(columns[name].min()) for name in _REPLICATES) < 0 or points % math.prod(counts):
+    own_dies = bool(attributes["own_dies"])
+    for start, (trainings, dies, reads) in _cells(columns, own_dies=own_dies):
+        replicates = Replicates(trainings=trainings, dies=dies, reads=reads, own_dies=own_dies)
+        found = np.array([columns[name][start : start + trainings * dies * reads] for name in _REPLICATES]).T
+        if found.tolist() != [list(place) for place in replicates.places(trainings)]:
+            raise ValueError("its replicates are not those of a study")
+    for place, coordinates, reason in json.loads(attributes["gaps"]):
+        if not (isinstance(place, int) and isinstance(coordinates, dict) and isinstance(reason, str)):
+            raise ValueError("its gaps are none")
+
+
+def _cells(columns: Mapping[str, NDArray[Any]], *, own_dies: bool) -> Iterator[tuple[int, tuple[int, int, int]]]:
+    """Where the points of each cell begin, and how many trainings, dies and reads it has."""
+    first = np.all([columns[name] == 0 for name in _REPLICATES], axis=0)
+    starts = np.flatnonzero(first).tolist()
+    if not first[0]:
         raise ValueError("its replicates are not those of a study")
+    for start, end in itertools.pairwise([*starts, len(first)]):
+        training, die, read = (int(columns[name][end - 1]) for name in _REPLICATES)  # the last has the highest numbers
+        yield start, (training + 1, 1 if own_dies else die + 1, read + 1)
 
 
 def _check_quantities(
