@@ -35,7 +35,11 @@ def evaluate(
     design, tuning = read_config(config)
     notes: dict[str, Any] = {}
     if tuning is not None:
-        notes["tuned"] = artifacts.get(tuned_key(config))["winner"]
+        found = artifacts.get(tuned_key(config))
+        notes["tuned"] = found["winner"]
+        if "refused" in found:
+            yield from ({**_refused(found["refused"]), **notes} for _ in replicates)
+            return
         design = changed(design, notes["tuned"])
     if design.alignment is not None:
         yield from alignments(design, training, replicates, artifacts)
@@ -67,12 +71,20 @@ def _of_dies_that_learned(
     data, dies = datasets.load(design.dataset), {}
     for die, read in replicates:
         found = learned[die]
+        if "refused" in found:
+            yield _refused(found["refused"])
+            continue
         if die not in dies:
             probing = child(design.seed, "compensation", training, die)
             dies[die] = TimedDie(on_its_die(keys[die], found), None, design.read, data.x_train, probing)
         z = dies[die].logits(data.x_test, child(design.seed, "read", training, die, read))
         told = {**found["outcomes"], **({"extrapolated": True} if dies[die].extrapolated else {})}
         yield {"accuracy": accuracy(z, data.y_test), "accuracy_float": found["accuracy"], **told}
+
+
+def _refused(why: str) -> dict[str, Any]:
+    """The values of a point whose rule could not begin."""
+    return {"accuracy": None, "accuracy_float": None, "refused": why}
 
 
 _READY: dict[str, tuple[ChipNetwork, bool]] = {}  # the last network that was calibrated: the next cell's, perhaps

@@ -8,7 +8,7 @@ from typing import Any
 
 from imcsim import datasets
 from imcsim.datasets import DataSet
-from imcsim.errors import CapabilityError
+from imcsim.errors import CapabilityError, SpecError
 from imcsim.experiment.curves import outcomes
 from imcsim.experiment.design import Design, built
 from imcsim.experiment.kept import held_by, state_of
@@ -45,7 +45,8 @@ def _key(kind: str, design: Design, training: int, die: int, data: DataSet) -> K
 def make_learning(key: Key) -> Mapping[str, Any]:
     """The network of a key of either kind, what its points have of its learning, and its accuracy in float.
 
-    That is of the weights as last written: None where nobody knows them.
+    That is of the weights as last written: None where nobody knows them. Or why the rule could not begin, or found that
+    nothing it did was seen: `refused`.
     """
     whole, tuning = datasets.load(key["dataset"]), key["kind"] == "tuning learning"
     data, recipe = whole.for_tuning if tuning else whole, built(TrainingSpec, key["recipe"])
@@ -60,7 +61,10 @@ def make_learning(key: Key) -> Mapping[str, Any]:
         own = child(seed, *streams, "learning", training, die)
         # batches and what a rule draws once are those of the training, on whatever die
         shared = child(seed, *streams, "data order", training)
-        learned = learn(network, rule, data, spec, own, stop, shared)
+        try:
+            learned = learn(network, rule, data, spec, own, stop, shared)
+        except (SpecError, CapabilityError) as error:  # of this chip with this rule; others may do
+            return {"refused": str(error)}
     told = outcomes(learned, on_chip=True) | ({"extrapolated": True} if beyond else {})
     return {"state": state_of(learned.network), "outcomes": told, "accuracy": _in_float(learned.network, data)}
 

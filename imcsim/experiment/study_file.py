@@ -24,7 +24,7 @@ from imcsim.experiment.repeated import read_more, repeated
 from imcsim.experiment.scope import apply_scope
 from imcsim.experiment.settings import apply_setting, attributed, check_settings, parse_setting, thin_out
 from imcsim.experiment.sweep import Sweep, read_sweep, resolved_cells, with_tuning
-from imcsim.experiment.tune import TuneSpec, Tuning, read_config, read_tune_at, read_tuning, tuned_cells
+from imcsim.experiment.tune import TunePlan, read_config, read_tune_at, read_tuning, tuned_cells
 from imcsim.experiment.variants import variant_leaf
 from imcsim.network.mlp import NetworkSpec
 from imcsim.specs.chip import ChipSpec
@@ -122,7 +122,7 @@ def _plan(
     if not sweep.factors and len(problems) == before and isinstance(table.get("grid", {}), Mapping):
         example = 'for one, "chip.adc.bits" = [4, 6, 8]'
         problems.append(Problem(("grid",), "is empty: a study sweeps at least one path", remedy=example))
-    tuned = _tuned(table, stand_in, sweep, problems)
+    tuned = _tuned(table, stand_in, sweep, at, problems)
     if len(problems) > before:
         return None
     each = replicates.trainings * replicates.dies * replicates.reads if replicates else 1
@@ -141,10 +141,10 @@ def _plan(
     sweep = sweep.without_idle(product)
     axes = axes_of(sweep.factors)
     problems.extend(plot_problems(plot, [axis.path for axis in axes]))
-    more = read_more(sections["replicates"].get("more", []), axes, problems)
+    more = read_more(sections["replicates"].get("more", []), {axis.path: axis.values for axis in axes}, problems)
     if problems or design is None or replicates is None:
         return None
-    cells, missing = resolved_cells(sweep, product.cells, design, tuned[1] if tuned else (), problems, gaps=gaps)
+    cells, missing = resolved_cells(sweep, product.cells, design, tuned.paths if tuned else (), problems, gaps=gaps)
     if not cells and not problems:
         problems.append(Problem(("gaps",), f"every cell is one: {missing[0].reason}"))
     if problems:
@@ -195,16 +195,16 @@ def _name(table: Mapping[str, Any], problems: list[Problem]) -> str:
 
 
 def _tuned(
-    table: Mapping[str, Any], design: Design, sweep: Sweep, problems: list[Problem]
-) -> tuple[TuneSpec, Mapping[str, Sequence[Any]]] | None:
+    table: Mapping[str, Any], design: Design, sweep: Sweep, at: Sequence[str], problems: list[Problem]
+) -> TunePlan | None:
     """What [tune] asks for; None where the study has none, or it is wrong."""
     if "tune" not in table:
         return None
     if "alignment" in table:
         problems.append(Problem(("tune",), "has no meaning with [alignment]: nothing is learnt", remedy="drop one"))
         return None
-    paths = [path for block in sweep.blocks for path in block.paths]
-    return read_tuning(table["tune"], design, paths, sweep.variants, problems)
+    swept = {axis.path: axis.values for axis in axes_of(sweep.factors)}
+    return read_tuning(table["tune"], design, swept, sweep.variants, at, problems)
 
 
 def _assembled(
@@ -218,22 +218,20 @@ def _assembled(
     gaps: Sequence[Gap],
     replicates: Replicates,
     plot: PlotSpec | None,
-    tuned: tuple[TuneSpec, Mapping[str, Sequence[Any]]] | None,
+    tuned: TunePlan | None,
     problems: list[Problem],
 ) -> Plan | None:
-    space: Mapping[str, Sequence[Any]] = {}
     notes = []
     data = datasets.load(design.dataset)
     if tuned:
-        spec, space = tuned
-        tuning = Tuning(spec, space, design.seed)
+        tuning = tuned.of(cells[0].coordinates, design.seed)  # the budget of each is that of the others
         samples = len(data.for_tuning.x_test)
         # the budget is the same in all cells that train in float, and in all that learn on chips
         budgets = {where: tuning.budget(one, samples) for where, one in _one_of_each(cells).items()}
         for where, budget in budgets.items():
             of = f' (where = "{where}")' if len(budgets) > 1 else ""
-            notes.append(f"tuned over {', '.join(space)}{of}: {budget}")
-        cells = tuned_cells(cells, tuning, problems)
+            notes.append(f"tuned over {', '.join(tuned.paths)}{of}: {budget}")
+        cells = tuned_cells(cells, tuned, design.seed, problems)
         if problems:
             return None
     described = {
@@ -244,7 +242,7 @@ def _assembled(
         **({"ladders": sweep.ladders} if sweep.ladders else {}),
         "grid": _with_devices(sweep),
         **({"gaps": True} if table.get("gaps") else {}),
-        **({"tune": {**to_table(tuned[0]), **_at(table["tune"]), "over": dict(space)}} if tuned else {}),
+        **({"tune": tuned.described()} if tuned else {}),
         **({"plot": to_table(plot)} if plot else {}),
     }
     # of a device's path only the name, so that the text is the same wherever the file lies
@@ -264,7 +262,7 @@ def _assembled(
             chance=1.0 / data.classes,
             test_samples=len(data.y_test),
             plot=plot,
-            tuned=tuple(space),
+            tuned=tuned.paths if tuned else (),
             quantities=_quantities(cells),
             gaps=tuple(gaps),
             notes=tuple(notes),
@@ -279,10 +277,6 @@ def _more(replicates: Mapping[str, Any]) -> dict[str, Any]:
     """What a study says of cells that are repeated more often, as it says it."""
     more = [{**table, "if": InlineTable(table["if"])} for table in replicates.get("more", ())]
     return {"more": Blocks(more)} if more else {}
-
-
-def _at(tune: Mapping[str, Any]) -> dict[str, Any]:
-    return {"at": tune["at"]} if "at" in tune else {}
 
 
 def _with_devices(sweep: Sweep) -> Mapping[str, Any]:

@@ -11,13 +11,14 @@ from functools import cached_property
 from typing import Any
 
 from imcsim.errors import Problem, SpecError, did_you_mean
+from imcsim.experiment.conditions import Condition, fulfils, read_condition
 from imcsim.experiment.design import Design, built
-from imcsim.experiment.labels import LEVEL, TUNE_AT
+from imcsim.experiment.labels import LEVEL, TUNE_AT, VARIANT
 from imcsim.experiment.paths import SWEPT, fitted, known_paths, leaves
 from imcsim.experiment.ranges import read_points
 from imcsim.experiment.variants import variant_leaf
 from imcsim.rng import child
-from imcsim.specs.codec import build, format_value, overlaid, overlay, to_table
+from imcsim.specs.codec import Blocks, InlineTable, build, format_value, overlaid, overlay, to_table
 from imcsim.specs.fields import Spec, limited
 from imcsim.study.canonical import canonical_json
 from imcsim.study.halving import rungs
@@ -59,9 +60,11 @@ class Tuning:
 
     def table(self) -> dict[str, Any]:
         """The part of a cell's configuration that this is; the seed is the design's."""
-        # as a list, as the order of the candidates is that of the paths, which tables in JSON do not keep
-        over = [[path, list(values)] for path, values in self.space.items()]
-        return {**to_table(self.spec), "candidates": len(self.candidates), "over": over}
+        return {**to_table(self.spec), "candidates": len(self.candidates), "over": self.table_of_space()}
+
+    def table_of_space(self) -> list[Any]:
+        """The values of each path, in a list: candidates are in the order of the paths, which JSON does not keep."""
+        return [[path, list(values)] for path, values in self.space.items()]
 
     @classmethod
     def of(cls, table: Mapping[str, Any], seed: int) -> Tuning:
@@ -81,6 +84,35 @@ class Tuning:
         return f"candidates x epochs {each}: {most}{epochs} epochs trained, {read} samples read on chips, in every cell"
 
 
+@dataclass(frozen=True)
+class TunePlan:
+    """What [tune] says: of every cell the paths in `over`, and those of each of `whens` whose condition it fulfils."""
+
+    spec: TuneSpec
+    over: Mapping[str, Sequence[Any]]
+    whens: Sequence[tuple[Condition, Mapping[str, Sequence[Any]]]]
+    at: Sequence[str]
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Every path that some cell tunes."""
+        return tuple(dict.fromkeys(path for space in (self.over, *(one for _, one in self.whens)) for path in space))
+
+    def of(self, coordinates: Values, seed: int) -> Tuning:
+        """How the cell at these coordinates is tuned."""
+        space = dict(self.over)
+        for condition, more in self.whens:
+            if fulfils(coordinates, condition):
+                space |= more
+        return Tuning(self.spec, space, seed)
+
+    def described(self) -> dict[str, Any]:
+        """The section as a study's text tells it."""
+        whens = Blocks({"if": InlineTable(condition), "over": InlineTable(space)} for condition, space in self.whens)
+        at = {"at": list(self.at)} if self.at else {}
+        return {**to_table(self.spec), **at, "over": dict(self.over), **({"when": whens} if whens else {})}
+
+
 def changed(design: Design, values: Values) -> Design:
     """The design with tuned values laid over it; SpecError where it cannot be."""
     return overlay(design, _nested(values))
@@ -96,9 +128,14 @@ def read_config(config: Mapping[str, Any]) -> tuple[Design, Tuning | None]:
 
 
 def read_tuning(
-    table: Any, design: Design, swept: Sequence[str], variants: Mapping[str, Any], problems: list[Problem]
-) -> tuple[TuneSpec, Mapping[str, Sequence[Any]]] | None:
-    """What a section [tune] says: the spec, and of each path the values; `swept` are the paths of [grid].
+    table: Any,
+    design: Design,
+    swept: Mapping[str, Sequence[Any]],
+    variants: Mapping[str, Any],
+    at: Sequence[str],
+    problems: list[Problem],
+) -> TunePlan | None:
+    """What a section [tune] says; `swept` are the values of each swept path, `at` where cells of ladders are tuned.
 
     None where it is wrong, having added to `problems`.
     """
@@ -106,19 +143,54 @@ def read_tuning(
     if not isinstance(table, Mapping):
         problems.append(Problem(("tune",), "must be a table", given=format_value(table)))
         return None
-    of_spec = {key: value for key, value in table.items() if key not in ("at", "over")}
+    of_spec = {key: value for key, value in table.items() if key not in ("at", "over", "when")}
     spec = build(TuneSpec, of_spec, ("tune",), problems)
-    over = table.get("over", {})
+    over = _space(table.get("over", {}), ("tune", "over"), design, swept, variants, problems)
+    whens = []
+    tables = table.get("when", [])
+    if not isinstance(tables, list) or not all(isinstance(one, Mapping) for one in tables):
+        problems.append(Problem(("tune", "when"), "must be tables, each under [[tune.when]]", format_value(tables)))
+        return None
+    for number, one in enumerate(tables):
+        where = ("tune", f"when[{number}]")
+        strange = [key for key in one if key not in ("if", "over")]
+        told = 'it has "if" and "over"'
+        problems.extend(Problem((*where, key), f'unknown key "{key}"', remedy=told) for key in strange)
+        condition = read_condition(one.get("if"), (*where, "if"), swept, problems)
+        space = _space(one.get("over", {}), (*where, "over"), design, swept, _meant(variants, condition), problems)
+        twice = [path for path in space if path in over]
+        told = "is tuned in every cell"
+        problems.extend(Problem((*where, "over", path), told, remedy="tune it once") for path in twice)
+        whens.append((condition, space))
+    if len(problems) == before and math.prod(map(len, over.values())) < 2:
+        problems.append(Problem(("tune", "over"), "must have at least 2 candidates to choose from", "1"))
+    return TunePlan(spec, over, whens, at) if spec is not None and len(problems) == before else None
+
+
+def _meant(variants: Mapping[str, Any], condition: Condition) -> Mapping[str, Any]:
+    """The variants that a condition speaks of."""
+    return {name: one for name, one in variants.items() if name in condition.get(VARIANT, variants)}
+
+
+def _space(
+    over: Any,
+    where: tuple[str, ...],
+    design: Design,
+    swept: Mapping[str, Sequence[Any]],
+    variants: Mapping[str, Any],
+    problems: list[Problem],
+) -> Mapping[str, Sequence[Any]]:
+    """The values of each path in a table `over`."""
     if not isinstance(over, Mapping) or not over:
         remedy = 'for one, "training.learning_rate" = { log = [1e-4, 1e-1], points = 9 }'
-        problems.append(Problem(("tune", "over"), "must be a table of at least one path", remedy=remedy))
-        return None
-    space = {path: _values(path, given, design, problems) for path, given in over.items()}
+        problems.append(Problem(where, "must be a table of at least one path", remedy=remedy))
+        return {}
+    found: list[Problem] = []
+    space = {path: _values(path, given, design, found) for path, given in over.items()}
     for path in over:
-        problems.extend(_conflicts(path, over, swept, variants))
-    if len(problems) == before and math.prod(map(len, space.values())) < 2:
-        problems.append(Problem(("tune", "over"), "must have at least 2 candidates to choose from", "1"))
-    return (spec, space) if spec is not None and len(problems) == before else None
+        found.extend(_conflicts(path, over, list(swept), variants))
+    problems.extend(dataclasses.replace(one, path=(*where, *one.path[2:])) for one in found)
+    return space
 
 
 def read_tune_at(table: Any, ladders: Mapping[str, Any], problems: list[Problem]) -> list[str]:
@@ -152,23 +224,28 @@ def candidates(space: Mapping[str, Sequence[Any]], most: int, seed: int) -> tupl
     return tuple({path: space[path][i] for path, i in zip(space, place, strict=True)} for place in places)
 
 
-def tuned_cells(cells: Sequence[Cell], tuning: Tuning, problems: list[Problem]) -> list[Cell]:
+def tuned_cells(cells: Sequence[Cell], plan: TunePlan, seed: int, problems: list[Problem]) -> list[Cell]:
     """The cells with their tuning; adds to `problems` the candidates that some cell cannot have."""
     found: dict[Problem, str] = {}
-    epochs = set()
-    touched = {path.partition(".")[0] for path in tuning.space}
+    epochs, many = set(), set()
+    touched = {path.partition(".")[0] for path in plan.paths}
     parts = ("training",) if touched == {"training"} else SWEPT  # chip and network must suit each other
     checked: set[str] = set()
-    tuned, table = [], tuning.table()
+    tuned = []
+    tunings: dict[str, Tuning] = {}  # few cells differ in how they are tuned, and many in all else
     bases = _Bases(cells)
     for cell in cells:
         config = cell.config
         epochs.add(config["training"]["epochs"])
+        tuning = plan.of(cell.coordinates, seed)
+        tuning = tunings.setdefault(canonical_json(tuning.table_of_space()), tuning)
+        many.add(len(tuning.candidates))
+        table = tuning.table()
         at_base = cell.coordinates.get(TUNE_AT) == "base"
         asked_at = canonical_json({**table, "base": bases.of(cell).config} if at_base else table)
         # canonical JSON as it was: of the keys of a configuration, "tune" is the last
         tuned.append(dataclasses.replace(cell, text=f'{cell.text[:-1]},"tune":{asked_at}}}'))
-        asked = canonical_json([config[part] for part in parts])
+        asked = canonical_json([table, *(config[part] for part in parts)])
         if asked in checked:
             continue
         checked.add(asked)
@@ -177,10 +254,13 @@ def tuned_cells(cells: Sequence[Cell], tuning: Tuning, problems: list[Problem]) 
             for problem in _candidate_problems(design, values):
                 found.setdefault(problem, ", ".join(f"{k} = {format_value(v)}" for k, v in cell.coordinates.items()))
     problems.extend(dataclasses.replace(p, allowed=f"{p.allowed} (in the cell at {at})") for p, at in found.items())
+    if len(many) > 1:
+        told = f"every cell must have the same budget, but cells have {' or '.join(map(str, sorted(many)))} candidates"
+        problems.append(Problem(("tune",), told, remedy="give each as many, or lower tune.candidates"))
     if len(epochs) > 1:
         told = f"every cell must have the same budget, but training.epochs is {', '.join(map(str, sorted(epochs)))}"
         problems.append(Problem(("tune",), told, remedy="run a study for each number of epochs"))
-    elif (least := tuning.spec.min_epochs) > min(epochs):
+    elif (least := plan.spec.min_epochs) > min(epochs):
         problems.append(Problem(("tune", "min_epochs"), f"must be at most training.epochs = {min(epochs)}", str(least)))
     return tuned
 

@@ -38,7 +38,8 @@ def tuned_key(config: Mapping[str, Any]) -> Key:
 def make_tuned(key: Key, artifacts: Artifacts) -> Mapping[str, Any]:
     """The `winner`, values by path, and of every rung its epochs, the candidates' places and their accuracies.
 
-    An accuracy is None where the training diverged. Raises ArithmeticError where those of a whole rung did.
+    An accuracy is None where the training diverged or could not begin; where no candidate could, `refused` says why the
+    first did not. Raises ArithmeticError where those of a whole rung diverged.
     """
     design, tuning = read_config(key["config"])
     if tuning is None:
@@ -50,10 +51,13 @@ def make_tuned(key: Key, artifacts: Artifacts) -> Mapping[str, Any]:
         keys = [_score_key(changed(design, tuning.candidates[place]), spec, rung.epochs) for place in left]
         scores = artifacts.get_all(keys)
         found = [score["accuracy"] for score in scores]
+        if all("refused" in score for score in scores):
+            return {"winner": {}, "refused": scores[0]["refused"]}
         if all(score is None for score in found):
+            told = next(score["diverged"] for score in scores if "diverged" in score)
             raise ArithmeticError(
                 f"tuning: every candidate diverged that was trained for {rung.epochs} epochs, {len(found)} in all; "
-                f"give tune.over other values. The first: {scores[0]['diverged']}"
+                f"give tune.over other values. The first: {told}"
             )
         record.append({"epochs": rung.epochs, "candidates": left, "accuracy": found})
         left = tuple(left[place] for place in best(found, go_on))
@@ -104,6 +108,8 @@ def _score_of_dies_that_learned(design: Design, key: Key, artifacts: Artifacts, 
     places = list(np.ndindex(key["trainings"], key["dies"]))
     keys = [tuning_learning_key(design, training, die, key["epochs"]) for training, die in places]
     learned = artifacts.get_all(keys)
+    if refused := [one["refused"] for one in learned if "refused" in one]:
+        return {"accuracy": None, "refused": refused[0]}
     if diverged := [said for one in learned if (said := divergence(one["outcomes"]))]:
         return {"accuracy": None, **diverged[0]}
     found = []

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 FORMAT = "imcsim-study"
 FORMAT_VERSION = 5
-MISSING, OK, FAILED, STOPPED, DIVERGED = 0, 1, 2, 3, 4
+MISSING, OK, FAILED, STOPPED, DIVERGED, REFUSED = 0, 1, 2, 3, 4, 5
 
 _REPLICATES = {"training": "training replicate", "die": "die replicate", "read": "read replicate"}
 _RESULTS: dict[str, dict[str, Any]] = {
@@ -35,8 +35,8 @@ _RESULTS: dict[str, dict[str, Any]] = {
     "status": {
         "long_name": "what became of the point",
         "units": "1",
-        "flag_values": np.array([MISSING, OK, FAILED, STOPPED, DIVERGED], dtype=np.uint8),
-        "flag_meanings": "missing ok failed stopped_early diverged",
+        "flag_values": np.array([MISSING, OK, FAILED, STOPPED, DIVERGED, REFUSED], dtype=np.uint8),
+        "flag_meanings": "missing ok failed stopped_early diverged could_not_begin",
     },
     "extrapolated": {
         "long_name": "beyond the states or times that the device model was measured for",
@@ -94,13 +94,15 @@ def _columns(plan: Plan, results: Mapping[str, Values], failed: Collection[str])
         [bool(values and values.get("extrapolated")) for values in found], dtype=np.uint8
     )
     for path in plan.tuned:
-        chosen = [None if values is None else values["tuned"][path] for values in found]
+        chosen = [None if values is None else values["tuned"].get(path) for values in found]
         columns[tuned_name(path)] = column(chosen)
     return columns | {quantity.name: column_of(quantity, found) for quantity in plan.quantities}
 
 
 def _status(values: Values) -> int:
     """What became of a point that has values."""
+    if values.get("refused"):
+        return REFUSED
     return DIVERGED if values.get("diverged_at") is not None else STOPPED if values.get("stopped") else OK
 
 

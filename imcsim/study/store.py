@@ -88,13 +88,16 @@ def unsealed(data: bytes) -> Any:
 
 
 def checked_values(values: Values) -> dict[str, Any]:
-    """`values` of a point as they will be read back, arrays too; ValueError where they are no result."""
+    """`values` of a point as they will be read back, arrays too; ValueError where they are no result.
+
+    What was `refused`, as its text says why, has no accuracies.
+    """
     if missing := {"accuracy", "accuracy_float"} - values.keys():
         raise ValueError(f"evaluate: gave no {' and no '.join(sorted(missing))}")
     checked = dict(values)
     for name in ("accuracy", "accuracy_float"):
-        if name == "accuracy_float" and values[name] is None:
-            continue  # weights without a counterpart in float
+        if values[name] is None and (name == "accuracy_float" or values.get("refused")):
+            continue  # weights without a counterpart in float, or none at all
         checked[name] = float(values[name])
         if not math.isfinite(checked[name]):
             raise ValueError(f"evaluate: {name} = {values[name]}: must be a finite number")

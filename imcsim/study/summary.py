@@ -28,10 +28,11 @@ class Row:
     `coordinates` lacks the paths that do not apply here. `values` holds the accuracy of every training on every die at
     every read, (trainings, dies, reads), NaN where there is none; `ok`, `failed` and `missing` count points, `stopped`
     those of the `ok` whose training was stopped early, `diverged` those whose learning diverged, `extrapolated` those
-    with a device model beyond the states or times that it was measured for. `gap` says why a cell cannot be. `tuned`
-    are the values that the cell found by itself, by path; None where none of its points did. `values_float` (trainings,
-    1) are the accuracies of the same weights in float, (trainings, dies) where each die has weights of its own. Of what
-    a study has beside accuracies, `numbers` are means, `series` (trainings, dies, places).
+    with a device model beyond the states or times that it was measured for. `refused` counts points whose rule could
+    not begin, `gap` says why a whole cell could not. `tuned` are the values that the cell found by itself, by path;
+    None where none of its points did. `values_float` (trainings, 1) are the accuracies of the same weights in float,
+    (trainings, dies) where each die has weights of its own. Of what a study has beside accuracies, `numbers` are means,
+    `series` (trainings, dies, places).
     """
 
     coordinates: Mapping[str, Any]
@@ -44,6 +45,7 @@ class Row:
     stopped: int = 0
     diverged: int = 0
     extrapolated: int = 0
+    refused: int = 0
     gap: str = ""
     tuned: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     values_float: NDArray[np.float64] | None = None
@@ -140,7 +142,7 @@ class Summary:
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         table = [_flat(row, self.axes) for row in self.rows]
-        for name in ("extrapolated", "diverged"):
+        for name in ("extrapolated", "diverged", "refused"):
             if any(getattr(row, name) for row in self.rows):
                 for line, row in zip(table, self.rows, strict=True):
                     line[f"points_{name}"] = getattr(row, name)
@@ -201,6 +203,8 @@ def format_summary(summary: Summary) -> str:
         notes.append(f"stopped early: {stopped} points, whose trainings were given up; the means hold them")
     if diverged := sum(row.diverged for row in summary.rows):
         notes.append(f"diverged: {diverged} points, with the weights as they last were finite; the means hold them")
+    if refused := sum(row.refused for row in summary.rows):
+        notes.append(f"could not begin: {refused} points, whose rules refused the chip or its loss ADC; in no mean")
     if beyond:
         count = f"{sum(row.extrapolated for row in beyond)} points, in {len(beyond)} of {len(summary.rows)} rows"
         notes.append(f"extrapolated: {count}, {BEYOND}")

@@ -23,6 +23,7 @@ from imcsim.study.merge import (
     FORMAT_VERSION,
     MISSING,
     OK,
+    REFUSED,
     STOPPED,
     is_intact,
     tuned_name,
@@ -32,6 +33,7 @@ from imcsim.study.statistics import Interval, mean_interval
 from imcsim.study.store import write_atomic
 from imcsim.study.summary import Row, Summary
 
+REFUSED_WORDS = "the rule could not begin"
 MAX_ROWS = 10_000_000
 MAX_PLACES = 100_000  # of a series
 _REPLICATES = ("training", "die", "read")
@@ -77,8 +79,8 @@ class StudyTable:
         cell = {name: column[points].reshape(*shape, *column.shape[1:]) for name, column in self.columns.items()}
         on_chip = cell["accuracy"].mean(axis=2)
         in_float = _of_weights(_mean_of_known(cell["accuracy_float"], (2,)))
-        ok, failed, missing, stopped, diverged = (
-            int(np.sum(cell["status"] == status)) for status in (OK, FAILED, MISSING, STOPPED, DIVERGED)
+        ok, failed, missing, stopped, diverged, refused = (
+            int(np.sum(cell["status"] == status)) for status in (OK, FAILED, MISSING, STOPPED, DIVERGED, REFUSED)
         )
         return Row(
             coordinates=self._coordinates({path: cell[path].flat[0].item() for path in self.axes}),
@@ -96,6 +98,8 @@ class StudyTable:
             tuned={path: _first_known(cell[tuned_name(path)]) for path in self.tuned},
             failed=failed,
             missing=missing,
+            refused=refused,
+            gap=REFUSED_WORDS if refused and refused == cell["status"].size else "",
         )
 
     def _gap(self, coordinates: Mapping[str, Any], reason: str) -> Row:

@@ -36,9 +36,10 @@ class Work(NamedTuple):
 
     `evaluate` yields for each (die, read) at least the floats accuracy and accuracy_float, None where the weights have
     no counterpart in float; `stopped` where its training was cut short by the study's rule, `diverged_at` with the
-    epoch where it diverged, `tuned` with the values that tuning found, `extrapolated` where a device model was used
-    beyond what it was measured for; and the quantities that its plan declares (study.quantities). Both may call for
-    artifacts that are not there yet: what they need is made first, then they are called again from the start.
+    epoch where it diverged, `refused` with the reason where it could not begin, and no accuracies, `tuned` with the
+    values that tuning found, `extrapolated` where a device model was used beyond what it was measured for; and the
+    quantities that its plan declares (study.quantities). Both may call for artifacts that are not there yet: what they
+    need is made first, then they are called again from the start.
     """
 
     evaluate: Evaluate
