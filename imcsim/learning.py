@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
 from typing import Any
@@ -35,15 +35,17 @@ READ_TOGETHER = 10_000  # samples of a pass that assesses a network: bounds the 
 
 @dataclass(frozen=True, eq=False)
 class History:
-    """After each epoch (epochs,): loss and accuracy of the training samples as the network reads them, counts so far.
+    """After each epoch (epochs,): loss and accuracy of the training samples as the network reads them, counts so far,
+    and the accuracy of the test samples.
 
-    Of several dies, loss and accuracy are their mean, and counts their sum. Assessing is not counted: it is not asked
+    Of several dies, loss and accuracies are their mean, and counts their sum. Assessing is not counted: it is not asked
     for by learning.
     """
 
     loss: tuple[float, ...] = ()
     accuracy: tuple[float, ...] = ()
     counts: tuple[Counts, ...] = ()
+    accuracy_test: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,20 +108,26 @@ def learn(
     rng: np.random.Generator,
     stop: StopSpec | None = None,
     shared: np.random.Generator | None = None,
+    observe: Callable[[Course], None] | None = None,
 ) -> Learned:
     """`network`, or dies that were written alike, after `spec.epochs` epochs of the rule, with `spec` behind it.
 
     Fewer where `stop` tells so, or where it diverges: then with the weights before the step that is not finite. The
     batches depend on `shared` alone, which is `rng` where it is not given, so that rules that start from the same
-    stream share them; and so does what a rule draws at first, such as feedback matrices.
+    stream share them; and so does what a rule draws at first, such as feedback matrices. `observe` is called after each
+    epoch, with the run as it stands.
     """
     course, stopped = begin(network, rule, data, spec, rng, shared), False
     while not (stopped or course.diverged_at or len(course.history.loss) == spec.epochs):
         course = one_epoch(course, rule, data, spec)
+        if observe:
+            observe(course)
         done = len(course.history.loss)
         if stop and not course.diverged_at and done == stop.after_epochs < spec.epochs:
             stopped = course.history.accuracy[-1] < stop.accuracy_below
-    _, share = _assessed(course, data.x_test, data.y_test, "test")
+    whole = course.diverged_at in (None, len(course.history.loss))  # not ended within an epoch
+    read = course.history.accuracy_test if whole else ()
+    share = read[-1] if read else _assessed(course, data.x_test, data.y_test, "test")[1]
     return Learned(
         course.networks,
         course.history,
@@ -177,9 +185,13 @@ def one_epoch(course: Course, rule: LearningRule, data: DataSet, spec: DescentSp
             course = dataclasses.replace(course, networks=networks, descent=state)
         loss, share = _assessed(course, data.x_train, data.y_train, "training")
     so_far = course.history
-    history = History((*so_far.loss, loss), (*so_far.accuracy, share), (*so_far.counts, course.counts))
-    diverged_at = None if math.isfinite(loss) else epoch + 1
-    return dataclasses.replace(course, history=history, diverged_at=diverged_at)
+    history = History(
+        (*so_far.loss, loss), (*so_far.accuracy, share), (*so_far.counts, course.counts), so_far.accuracy_test
+    )
+    course = dataclasses.replace(course, history=history, diverged_at=None if math.isfinite(loss) else epoch + 1)
+    _, of_test = _assessed(course, data.x_test, data.y_test, "test")
+    history = dataclasses.replace(history, accuracy_test=(*history.accuracy_test, of_test))
+    return dataclasses.replace(course, history=history)
 
 
 def _calibrated(course: Course, data: DataSet) -> Course:

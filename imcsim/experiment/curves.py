@@ -10,7 +10,7 @@ from imcsim.learning import Learned
 from imcsim.network.protocols import Counts
 from imcsim.study.quantities import Dimension, Quantity
 
-LOSS, ACCURACY = "epoch_loss", "epoch_accuracy"
+LOSS, ACCURACY, ACCURACY_TEST = "epoch_loss", "epoch_accuracy", "epoch_accuracy_test"
 
 _COUNTS = Counts._fields
 _WORDS = {
@@ -30,6 +30,7 @@ def learning_quantities(epochs: int) -> tuple[Quantity, ...]:
     return (
         Quantity(LOSS, "mean loss of the training samples after the epoch", along=along),
         Quantity(ACCURACY, "accuracy on the training samples after the epoch", along=along),
+        Quantity(ACCURACY_TEST, "accuracy on the test samples after the epoch", along=along),
         *(Quantity(f"epoch_{name}", f"{_WORDS[name]}, up to the end of the epoch", along=along) for name in _COUNTS),
         *(Quantity(name, f"{_WORDS[name]}, of all learning") for name in _COUNTS),
         Quantity("stored", "scalars that the rule held at once beside the weights"),
@@ -39,7 +40,9 @@ def learning_quantities(epochs: int) -> tuple[Quantity, ...]:
 
 def outcomes(learned: Learned, *, on_chip: bool) -> dict[str, Any]:
     """What a run of learning adds to the values of its points; counts are those of a chip, or of the ideal one."""
-    found: dict[str, Any] = {LOSS: np.array(learned.history.loss), ACCURACY: np.array(learned.history.accuracy)}
+    history = learned.history
+    curves = {LOSS: history.loss, ACCURACY: history.accuracy, ACCURACY_TEST: history.accuracy_test}
+    found: dict[str, Any] = {name: np.array(curve) for name, curve in curves.items()}
     if on_chip:
         for name in _COUNTS:
             found[f"epoch_{name}"] = np.array([getattr(so_far, name) for so_far in learned.history.counts], np.float64)

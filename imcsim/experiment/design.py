@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from imcsim import datasets
 from imcsim.errors import Problem, SpecError, did_you_mean
 from imcsim.experiment.alignment import AlignmentSpec, alignment_problems
+from imcsim.experiment.gradient import GradientSpec, gradient_problems
 from imcsim.experiment.learnable import learning_problems
 from imcsim.experiment.reading import ReadSpec, read_problems
 from imcsim.network.mlp import NetworkSpec
@@ -25,7 +26,7 @@ T = TypeVar("T", bound=Spec)
 class Design(Spec):
     """A network, trained on a data set unless `stop` gives it up, the chip that it is programmed on, and its reads.
 
-    Or, with `alignment`, what is measured of the rule in place of learning.
+    Or, with `alignment`, what is measured of the rule in place of learning; with `gradient`, beside it.
     """
 
     dataset: str
@@ -36,6 +37,7 @@ class Design(Spec):
     read: ReadSpec = field(default_factory=ReadSpec)
     stop: StopSpec | None = None
     alignment: AlignmentSpec | None = None
+    gradient: GradientSpec | None = None
 
     def problems(self) -> Iterable[Problem]:
         if self.dataset not in datasets.NAMES:
@@ -47,6 +49,10 @@ class Design(Spec):
             yield from learning_problems(self.training, self.chip, data.classes)
         if self.alignment is not None:
             yield from alignment_problems(self.training, self.chip, self.read)
+        if self.gradient is not None:
+            yield from gradient_problems(self.gradient, self.training)
+        if self.gradient is not None and self.alignment is not None:
+            yield Problem(("gradient",), "has no meaning with [alignment]: nothing is learnt", remedy="drop one")
         if self.stop is not None and self.stop.after_epochs >= self.training.epochs:
             allowed = f"must be less than training.epochs = {self.training.epochs}"
             remedy = "give an earlier epoch, or leave out [stop]"

@@ -11,6 +11,7 @@ from imcsim.datasets import DataSet
 from imcsim.errors import CapabilityError, SpecError
 from imcsim.experiment.curves import outcomes
 from imcsim.experiment.design import Design, built
+from imcsim.experiment.gradient import GradientSpec, measuring
 from imcsim.experiment.kept import held_by, state_of
 from imcsim.experiment.reading import extrapolations
 from imcsim.experiment.trained import artifact_key, start_of
@@ -29,7 +30,8 @@ from imcsim.training import StopSpec, TrainingSpec, accuracy
 
 def learning_key(design: Design, training: int, die: int) -> Key:
     """The artifact of a network that learned on a die, from the whole training part."""
-    return _key("learning", design, training, die, datasets.load(design.dataset))
+    key = _key("learning", design, training, die, datasets.load(design.dataset))
+    return {**key, "gradient": to_table(design.gradient)} if design.gradient else key
 
 
 def tuning_learning_key(design: Design, training: int, die: int, epochs: int) -> Key:
@@ -55,6 +57,10 @@ def make_learning(key: Key) -> Mapping[str, Any]:
     stop = built(StopSpec, key["stop"]) if "stop" in key else None
     rule = learning_rule(recipe.rule, recipe.rule_options or {})
     seed, training, die, streams = key["seed"], key["training"], key["die"], _streams(key)
+    observe, measured = None, dict[str, Any]()
+    if "gradient" in key:
+        chip = built(ChipSpec, key["chip"])
+        observe, measured = measuring(built(GradientSpec, key["gradient"]), rule, chip, data, (seed, training))
     beyond: list[str] = []
     with extrapolations(beyond):
         network: Any = _manufactured(key, data)
@@ -62,10 +68,10 @@ def make_learning(key: Key) -> Mapping[str, Any]:
         # batches and what a rule draws once are those of the training, on whatever die
         shared = child(seed, *streams, "data order", training)
         try:
-            learned = learn(network, rule, data, spec, own, stop, shared)
+            learned = learn(network, rule, data, spec, own, stop, shared, observe)
         except (SpecError, CapabilityError) as error:  # of this chip with this rule; others may do
             return {"refused": str(error)}
-    told = outcomes(learned, on_chip=True) | ({"extrapolated": True} if beyond else {})
+    told = outcomes(learned, on_chip=True) | measured | ({"extrapolated": True} if beyond else {})
     return {"state": state_of(learned.network), "outcomes": told, "accuracy": _in_float(learned.network, data)}
 
 

@@ -151,6 +151,8 @@ def thin_out(table: dict[str, Any]) -> None:
         _at_most(table["training"], "epochs", QUICK_EPOCHS)
     if isinstance(table.get("stop"), dict):
         _at_most(table["stop"], "after_epochs", QUICK_EPOCHS - 1)
+    if isinstance(table.get("gradient"), dict):
+        _at_most(table["gradient"], "after_epochs", QUICK_EPOCHS)
     tune = table.get("tune")
     if isinstance(tune, dict):
         if isinstance(tune.get("at"), list):

@@ -15,6 +15,7 @@ from imcsim.experiment.alignment import AlignmentSpec, quantities_of
 from imcsim.experiment.curves import learning_quantities
 from imcsim.experiment.design import Design
 from imcsim.experiment.device import device_of, named, own_fields, swept_devices, without_devices
+from imcsim.experiment.gradient import COSINE, GradientSpec
 from imcsim.experiment.labels import DEVICE
 from imcsim.experiment.learnable import learnable
 from imcsim.experiment.paths import value_at
@@ -40,7 +41,7 @@ T = TypeVar("T", bound=Spec)
 
 SECTIONS = (
     *("name", "dataset", "seed", "replicates", "network", "training", "stop", "chip", "read"),
-    *("alignment", "variants", "ladders", "grid", "gaps", "tune", "plot", "scope"),
+    *("alignment", "gradient", "variants", "ladders", "grid", "gaps", "tune", "plot", "scope"),
 )
 
 TABLES = ("replicates", "network", "training", "chip", "read", "variants", "ladders", "grid")
@@ -159,6 +160,7 @@ def _design(
     """The design that the study starts from, None where it cannot be; and one to check the rest of the study by."""
     stop = _optional(StopSpec, "stop", table, problems)
     alignment = _optional(AlignmentSpec, "alignment", table, problems)
+    gradient = _optional(GradientSpec, "gradient", table, problems)
     device = device_of(sections["chip"], folder, problems)
     chip = overlaid(device, own_fields(sections["chip"]), ("chip",), problems) if device else None
     # what is at fault is stood in for, so that the rest is checked all the same
@@ -172,7 +174,8 @@ def _design(
     harmless = {"dataset": datasets.NAMES[0], "network": NetworkSpec(hidden=()), "read": ReadSpec(), **suited}
     parts |= {} if chip else suited  # what a training needs of a chip at fault nobody knows
     given = {key: table[key] for key in ("dataset", "seed") if key in table}
-    given |= {key: one for key, one in (("stop", stop), ("alignment", alignment)) if one}
+    whole = {"stop": stop, "alignment": alignment, "gradient": gradient}
+    given |= {key: one for key, one in whole.items() if one}
     design = build(Design, {**given, **parts}, (), problems)
     return design, design or Design(**{**parts, **harmless})
 
@@ -301,7 +304,8 @@ def _quantities(cells: Sequence[Cell]) -> tuple[Quantity, ...]:
     trainings = [cell.config["training"] for cell in cells]
     if all(one["rule"] == "backprop" for one in trainings):
         return ()
-    return learning_quantities(max(one["epochs"] for one in trainings))
+    measured = any(cell.config.get("gradient") for cell in cells)
+    return learning_quantities(max(one["epochs"] for one in trainings)) + ((COSINE,) if measured else ())
 
 
 def _outside_valid(device: str, folder: Path, design: Design, sweep: Sweep, axes: Sequence[Axis]) -> Iterator[str]:

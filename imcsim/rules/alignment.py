@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,9 +23,9 @@ class Alignment:
     """Of every layer's weights, (layers,), or (layers, members) of an ensemble.
 
     `cosine` is that of the mean estimate and the reference, `single_cosine` the mean of those of single estimates: of
-    signed vectors, so that what is opposite is -1. `snr` is |mean|^2 over the mean of |estimate - mean|^2, corrected
-    for the finite number of draws: infinite where all estimates are equal. The norms are those of the reference and of
-    the mean estimate.
+    signed vectors, so that what is opposite is -1; `whole` is that of all layers together, no array of layers. `snr` is
+    |mean|^2 over the mean of |estimate - mean|^2, corrected for the finite number of draws: infinite where all
+    estimates are equal. The norms are those of the reference and of the mean estimate.
     """
 
     cosine: Array
@@ -32,6 +33,7 @@ class Alignment:
     snr: Array
     reference_norm: Array
     norm: Array
+    whole: Array
     draws: int
 
     @property
@@ -64,10 +66,12 @@ def gradient_alignment(
         state = rule.init(network, children(keys, "init")) if state is None else state
         sums: list[Array] = [np.zeros(())] * len(expected)
         squares, cosines = list(sums), list(sums)
+        whole = np.zeros(())
         for draw in range(draws):
             updates, state, _ = rule.step(network, state, batch, children(keys, "draw", draw))
-            for layer, update in enumerate(updates):
-                estimate = dense(update.weights)
+            estimates = [dense(update.weights) for update in updates]
+            whole = whole + _cosine_of_layers(estimates, expected)
+            for layer, estimate in enumerate(estimates):
                 sums[layer] = sums[layer] + estimate
                 squares[layer] = squares[layer] + _dot(estimate, estimate)
                 cosines[layer] = cosines[layer] + _cosine(estimate, expected[layer])
@@ -78,6 +82,7 @@ def gradient_alignment(
         snr=np.stack([_snr(mean, square / draws, draws) for mean, square in zip(means, squares, strict=True)]),
         reference_norm=np.stack([np.sqrt(_dot(g, g)) for g in expected]),
         norm=np.stack([np.sqrt(_dot(mean, mean)) for mean in means]),
+        whole=whole / draws,
         draws=draws,
     )
 
@@ -90,6 +95,15 @@ def _cosine(a: Array, b: Array) -> Array:
     """Of signed vectors; not a number where one of them is zero and has no direction."""
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.asarray(_dot(a, b) / np.sqrt(_dot(a, a) * _dot(b, b)))
+
+
+def _cosine_of_layers(a: Sequence[Array], b: Sequence[Array]) -> Array:
+    """Of vectors of which each layer holds a part."""
+    product, one, other = (
+        sum((_dot(x, y) for x, y in zip(p, q, strict=True)), np.zeros(())) for p, q in ((a, b), (a, a), (b, b))
+    )
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray(product / np.sqrt(one * other))
 
 
 def _snr(mean: Array, square: Array, draws: int) -> Array:
