@@ -73,6 +73,20 @@ def _parser() -> argparse.ArgumentParser:
         metavar="PATH[=REFERENCE]",
         help="every cell against its counterpart at a value of a swept path (default: the first), or against float",
     )
+    show.add_argument(
+        "--where",
+        action="append",
+        default=[],
+        metavar="PATH=VALUES",
+        help='these rows alone: level=0,2, tune.at=cell,- ("-": rows without the path); repeatable',
+    )
+    show.add_argument(
+        "--budget",
+        metavar="PATH=REFERENCE",
+        help="every cell when it had spent the epochs, passes and writes of its counterpart at a value of a swept path",
+    )
+    show.add_argument("--thresholds", action="store_true", help="where each variant has lost two points on each ladder")
+    show.add_argument("--markdown", action="store_true", help="the same as a table in Markdown")
     show.add_argument("--spread", action="store_true", help="what trainings, dies and reads each add to the spread")
 
     plot = _command(commands, "plot", results.plot, "draw the figures of a results folder again")

@@ -8,27 +8,44 @@ import json
 from pathlib import Path
 
 from imcsim.cli.codes import DONE
-from imcsim.errors import SpecError
+from imcsim.errors import SpecError, did_you_mean
 
 
 def show(options: argparse.Namespace) -> int:
+    from imcsim.study.budgets import at_equal_cost, format_budgets
     from imcsim.study.comparison import compare, format_comparisons
+    from imcsim.study.selection import selected, value_of
     from imcsim.study.spread import format_spread, plain_spread
     from imcsim.study.summary import format_summary
     from imcsim.study.table import read_table
+    from imcsim.study.thresholds import format_thresholds, thresholds
 
     summary = read_table(_study_file(options.folder)).summary()
+    if options.where:
+        summary = selected(summary, options.where)
     found = None
     if options.compare is not None:
         path, given, reference = options.compare.partition("=")
         found = compare(summary, path, reference if given else None)
+    lost = thresholds(summary) if options.thresholds or options.markdown else None
+    budgets = None
+    if options.budget is not None:
+        path, _, reference = options.budget.partition("=")
+        if path not in summary.axes:
+            remedy = did_you_mean(path, summary.axes)
+            raise SpecError.of("--budget", "must be path=reference, of a swept path", f'"{options.budget}"', remedy)
+        budgets = at_equal_cost(summary, path, value_of(summary, path, reference, "--budget"))
     if options.json:
         comparison = {} if found is None else {"comparison": found.plain()}
+        comparison |= {} if lost is None else {"thresholds": lost.plain()}
+        comparison |= {} if budgets is None else {"budgets": budgets.plain()}
         spread = {"spread": plain_spread(summary)} if options.spread else {}
         print(json.dumps({**summary.plain(), **comparison, **spread}, indent=1))
         return DONE
     tables = [format_comparisons(found)] if found is not None else []
     tables += [format_spread(summary)] if options.spread else []
+    tables += [] if lost is None else [format_thresholds(lost, markdown=options.markdown)]
+    tables += [] if budgets is None else [format_budgets(budgets)]
     print("\n".join(tables or [format_summary(summary)]))
     return DONE
 

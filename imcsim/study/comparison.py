@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imcsim.errors import SpecError, did_you_mean
+from imcsim.study.selection import value_of
 from imcsim.study.statistics import Interval, estimate_mean
 from imcsim.study.summary import Row, Summary, interval_notes, methods
 from imcsim.study.text import aligned, bounds, p_value, points, replicates, without_nan
@@ -34,7 +36,10 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Comparisons:
-    """All cells of a study that have a counterpart at `path` = `reference`; `left_out` counts those without one."""
+    """All cells of a study that have a counterpart at `path` = `reference`; `left_out` counts those without one.
+
+    `gaps` says why cells that cannot be are no part of it.
+    """
 
     name: str
     axes: tuple[str, ...]
@@ -42,6 +47,7 @@ class Comparisons:
     reference: Any
     rows: tuple[Comparison, ...]
     left_out: int
+    gaps: tuple[str, ...] = ()
 
     def plain(self) -> dict[str, Any]:
         """The comparisons as JSON-able data, None where there is no number."""
@@ -52,10 +58,10 @@ class Comparisons:
 def compare(summary: Summary, path: str, reference: Any = None) -> Comparisons:
     """Every cell of `summary` less the cell that has `reference` on the swept `path` and agrees with it in all else.
 
-    The difference is taken training by training, die by die and read by read: what they share cancels. `reference` is
-    a value of the path or its text; the first by default. Where a path applies to one of two cells alone, they agree if
-    no other cell at the reference does. The path "float" compares every cell with the same weights in float. Raises
-    SpecError where nothing can be compared.
+    The difference is taken training by training, die by die and read by read, as far as both have them: what they share
+    cancels. `reference` is a value of the path or its text; the first by default. Where a path applies to one of two
+    cells alone, they agree if no other cell at the reference does. The path "float" compares every cell with the same
+    weights in float. Raises SpecError where nothing can be compared.
     """
     if path == FLOAT and reference is None:
         cells = [
@@ -66,14 +72,22 @@ def compare(summary: Summary, path: str, reference: Any = None) -> Comparisons:
         remedy = did_you_mean(path, (*summary.axes, FLOAT))
         raise SpecError.of("compare", "is not a swept path", f'"{path}"', remedy)
     value = _value(summary, path, reference)
-    pairs = [(cell, (cell.values - other.values).mean(axis=2)) for cell, other in _pairs(summary.rows, path, value)]
+    rows = [row for row in summary.rows if not row.gap]
+    pairs = [(cell, _differences(cell, other)) for cell, other in counterparts(rows, path, value)]
     if not pairs:
         allowed = f"no cell differs in it alone from one at {value}"
         remedy = "sweep it as an axis of its own, with another value"
         raise SpecError.of("compare", allowed, f'"{path}"', remedy)
-    at_reference = sum(row.coordinates.get(path) == value for row in summary.rows)
-    left_out = len(summary.rows) - at_reference - len(pairs)
-    return Comparisons(summary.name, summary.axes, path, value, _compared(pairs), left_out)
+    at_reference = sum(row.coordinates.get(path) == value for row in rows)
+    left_out = len(rows) - at_reference - len(pairs)
+    gaps = tuple(row.gap for row in summary.rows if row.gap)
+    return Comparisons(summary.name, summary.axes, path, value, _compared(pairs), left_out, gaps)
+
+
+def _differences(cell: Row, other: Row) -> NDArray[np.float64]:
+    """Of two cells, one of which may have been trained more often: (trainings, dies)."""
+    trainings = min(len(cell.values), len(other.values))
+    return np.asarray((cell.values[:trainings] - other.values[:trainings]).mean(axis=2))
 
 
 def _compared(cells: Sequence[tuple[Row, NDArray[np.float64]]]) -> tuple[Comparison, ...]:
@@ -135,31 +149,19 @@ def format_comparisons(found: Comparisons) -> str:
         notes.append(
             f"left out: {found.left_out} cells that {found.path} does not apply to or that have no single counterpart"
         )
+    notes += [f"gaps: {count} cells: {reason}" for reason, count in Counter(found.gaps).items()]
     against = "on the chip against in float" if found.path == FLOAT else f"{found.path} against {found.reference}"
     return "\n".join([f"{found.name}: {against}", *aligned(heads, lines), *notes]) + "\n"
 
 
 def _value(summary: Summary, path: str, reference: Any) -> Any:
     """The value of `path` that `reference` means."""
-    values = [value for value in summary.values(path) if value is not None]
     if reference is None:
-        return values[0]
-    for value in values:
-        if value == reference or str(value) == str(reference) or _is_number(value, reference):
-            return value
-    known = [str(value) for value in values]
-    raise SpecError.of("compare", f"{path} has no such value", f'"{reference}"', did_you_mean(str(reference), known))
+        return next(value for value in summary.values(path) if value is not None)
+    return value_of(summary, path, str(reference), "compare")
 
 
-def _is_number(value: Any, text: Any) -> bool:
-    """Whether `text` writes the number `value` in other words: 1e-1 for 0.1."""
-    try:
-        return not isinstance(value, str) and float(text) == value
-    except (ValueError, TypeError):
-        return False
-
-
-def _pairs(rows: Sequence[Row], path: str, value: Any) -> Iterator[tuple[Row, Row]]:
+def counterparts(rows: Sequence[Row], path: str, value: Any) -> Iterator[tuple[Row, Row]]:
     """Every row that has another value on `path`, with its counterpart at `value`."""
     references = [row for row in rows if row.coordinates.get(path) == value]
     exact = {frozenset(_others(row, path).items()): row for row in references}

@@ -6,6 +6,7 @@ import csv
 import dataclasses
 import io
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -195,7 +196,10 @@ def format_summary(summary: Summary) -> str:
                 "  ".join(f"{row.interval('cosine', k).mean:+.3f}" for k in range(len(summary.along["cosine"])))
             )
     known = [row.accuracy for row in summary.rows if not math.isnan(row.accuracy.mean)]
-    notes = [f"chance: {100 * summary.chance:.2f} %; interval of the mean: {methods(known)}", *interval_notes(known)]
+    notes = [
+        f"chance: {100 * summary.chance:.2f} %; interval of the mean: {methods(known)}",
+        *interval_notes(known, own_dies=summary.own_dies),
+    ]
     failed, missing = sum(row.failed for row in summary.rows), sum(row.missing for row in summary.rows)
     if failed or missing:
         notes.append(f"incomplete: points failed: {failed}, missing: {missing}; the means leave them out")
@@ -205,6 +209,8 @@ def format_summary(summary: Summary) -> str:
         notes.append(f"diverged: {diverged} points, with the weights as they last were finite; the means hold them")
     if refused := sum(row.refused for row in summary.rows):
         notes.append(f"could not begin: {refused} points, whose rules refused the chip or its loss ADC; in no mean")
+    gaps = Counter(row.gap for row in summary.rows if row.gap)
+    notes += [f"gap, in {count} of {len(summary.rows)} rows: {reason}" for reason, count in gaps.items()]
     if beyond:
         count = f"{sum(row.extrapolated for row in beyond)} points, in {len(beyond)} of {len(summary.rows)} rows"
         notes.append(f"extrapolated: {count}, {BEYOND}")
@@ -234,10 +240,14 @@ def methods(intervals: Iterable[Interval]) -> str:
     return "; ".join(dict.fromkeys(interval.method for interval in intervals)) or "no value"
 
 
-def interval_notes(intervals: Sequence[Interval]) -> list[str]:
+def interval_notes(intervals: Sequence[Interval], *, own_dies: bool = False) -> list[str]:
     """What a reader of `intervals` must know to believe none of them too much."""
-    notes = []
+    notes = (
+        ["each training is on a die of its own: the interval is for other trainings, on other dies"] if own_dies else []
+    )
     for count, single, other in (("n_dies", "die", "trainings"), ("n_trainings", "training", "dies")):
+        if own_dies:
+            break
         if any(getattr(one, count) == 1 and one.n_trainings * one.n_dies > 1 for one in intervals):
             notes.append(f"one {single}: the interval is for other {other} with this {single}, not for other {single}s")
     if equal := sum(interval.method == NO_SPREAD for interval in intervals):
