@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,24 +11,33 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from imcsim.alignment_figure import alignment, panels
+from imcsim.ladder_figure import (
+    costs_figure,
+    degradation_figure,
+    has_cosines,
+    has_costs,
+    prediction_figure,
+    thresholds_figure,
+)
 from imcsim.learning_curves import curves_path, has_curves, learning_curves
 from imcsim.plots import KINDS, STYLE, Draw, accuracy_vs_bits, heat_map, known_rows, losses, save
+from imcsim.study.prediction import prediction
+from imcsim.study.store import write_atomic
 from imcsim.study.summary import Summary
 from imcsim.study.table import StudyTable
+from imcsim.study.thresholds import thresholds
+from imcsim.table_figure import table_figure
 from imcsim.x_axis import is_ordered
 
+THRESHOLDS = "thresholds.csv"
 MOST_FIGURES = 12  # combinations of what is swept beside x and series: who looks at more, looks at none
 
 
 class _Planned(NamedTuple):
-    """A figure: the stem of its files, how it is drawn on its axes, one or several below each other, and of what.
-
-    None draws that of alignment, which has panels of its own.
-    """
+    """A figure: the stem of its files, and what draws it."""
 
     stem: str
-    draw: Draw | None
-    summary: Summary
+    drawn: Callable[[], Figure]
 
 
 def study_figures(table: StudyTable, folder: Path) -> list[Path]:
@@ -38,37 +48,63 @@ def study_figures(table: StudyTable, folder: Path) -> list[Path]:
     """
     paths = [folder / _csv(table)]
     table.write_csv(paths[0])
+    if _has_ladders(table):
+        paths.append(folder / THRESHOLDS)
+        write_atomic(paths[-1], thresholds(table.summary()).csv().encode())
     for planned in _figures(table):
-        paths += save(_drawn(planned), folder / planned.stem)
+        paths += save(planned.drawn(), folder / planned.stem)
     return paths
 
 
 def figures_are_current(table: StudyTable, folder: Path, results: Path) -> bool:
     """Whether everything that study_figures would write is in `folder`, none of it older than the file `results`."""
     names = [f"{planned.stem}.{kind}" for planned in _figures(table) for kind in KINDS] + [_csv(table)]
+    names += [THRESHOLDS] if _has_ladders(table) else []
     paths = [folder / name for name in names]
     return all(path.exists() and path.stat().st_mtime_ns >= results.stat().st_mtime_ns for path in paths)
 
 
 def figures_left_out(table: StudyTable) -> int:
     """How many combinations of what is swept beside x and series have no figure, as they are too many."""
-    return max(0, len(_slices(table)) - MOST_FIGURES) if table.plot else 0
+    return max(0, len(_slices(table)) - MOST_FIGURES) if table.plot and not _has_ladders(table) else 0
 
 
 def _csv(table: StudyTable) -> str:
     return f"{table.plot.kind if table.plot else 'summary'}.csv"
 
 
+def _has_ladders(table: StudyTable) -> bool:
+    return table.plot is not None and table.plot.kind == "ladders"
+
+
 def _figures(table: StudyTable) -> Iterator[_Planned]:
+    if _has_ladders(table):
+        yield from _of_ladders(table.summary())
+        return
     if table.plot is not None:
         yield from _asked_for(table)
     summary = table.summary()
-    if not has_curves(summary):
+    if not has_curves(summary) or (table.plot is not None and table.plot.kind == "table"):
         return
     slices = summary.slices(curves_path(summary))
     for number, part in enumerate(slices[:MOST_FIGURES], start=1):
         if has_curves(part):
-            yield _Planned("learning_curves" + _suffix(number, slices), learning_curves, part)
+            yield _Planned("learning_curves" + _suffix(number, slices), partial(_on_axes, learning_curves, part))
+
+
+def _of_ladders(summary: Summary) -> Iterator[_Planned]:
+    """Those of a study with ladders; of thresholds and degradation one for each way of tuning."""
+    if not known_rows(summary.rows):
+        return
+    found = thresholds(summary)
+    for number, at in enumerate(found.ats, start=1):
+        suffix = f"_{number}" if len(found.ats) > 1 else ""
+        yield _Planned(f"thresholds{suffix}", partial(thresholds_figure, found, at))
+        yield _Planned(f"degradation{suffix}", partial(degradation_figure, summary, found, at))
+    if has_costs(summary):
+        yield _Planned("costs", partial(costs_figure, summary))
+    if has_cosines(summary):
+        yield _Planned("gradient", partial(prediction_figure, summary, prediction(summary)))
 
 
 def _asked_for(table: StudyTable) -> Iterator[_Planned]:
@@ -81,19 +117,22 @@ def _asked_for(table: StudyTable) -> Iterator[_Planned]:
             continue
         suffix = _suffix(number, slices)
         if table.plot.kind == "alignment":
-            yield _Planned(f"alignment{suffix}", None, part)
+            yield _Planned(f"alignment{suffix}", partial(alignment, part))
+            continue
+        if table.plot.kind == "table":
+            yield _Planned(f"table{suffix}", partial(table_figure, part))
             continue
         if table.plot.kind == "losses":
             if part.losses(x):
-                yield _Planned(f"losses{suffix}", losses, part)
+                yield _Planned(f"losses{suffix}", partial(_on_axes, losses, part))
             continue
-        yield _Planned(f"accuracy_vs_bits{suffix}", accuracy_vs_bits, part)
+        yield _Planned(f"accuracy_vs_bits{suffix}", partial(_on_axes, accuracy_vs_bits, part))
         if series is None or len(part.rows) < len(part.values(x)) * len(part.values(series)):
             continue  # a map has no gaps
         if any(not part.are_equal(x, path) and not part.are_equal(series, path) for path in part.linked(x, series)):
             continue  # and nothing else that changes along its sides
         if is_ordered(part.values(x)) and is_ordered(part.values(series)):
-            yield _Planned(f"heat_map{suffix}", heat_map, part)
+            yield _Planned(f"heat_map{suffix}", partial(_on_axes, heat_map, part))
 
 
 def _suffix(number: int, slices: list[Summary]) -> str:
@@ -107,11 +146,10 @@ def _slices(table: StudyTable) -> list[Summary]:
     return summary.slices(*(path for path in kept if path is not None), *shown)
 
 
-def _drawn(planned: _Planned) -> Figure:
-    if planned.draw is None:
-        return alignment(planned.summary)
-    rows = len(planned.summary.rows) if planned.draw is losses else 0
+def _on_axes(draw: Draw, summary: Summary) -> Figure:
+    """What is drawn on axes of their own, higher where it has a line a row."""
+    rows = len(summary.rows) if draw is losses else 0
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(6.4, max(4.2, 1.6 + 0.36 * rows)), layout="constrained")
-        planned.draw(planned.summary, figure.add_subplot())
+        draw(summary, figure.add_subplot())
     return figure

@@ -39,7 +39,7 @@ ORDER = [
     {"experiment"},
     {"x_axis"},
     {"plots"},
-    {"learning_curves", "alignment_figure"},
+    {"learning_curves", "alignment_figure", "ladder_figure", "table_figure"},
     {"figures"},
     {"budget_figure", "device_figure"},
     {"cli"},
@@ -55,6 +55,8 @@ ONLY = {
     "plots": {"errors", "study", "specs", "x_axis"},
     "learning_curves": {"errors", "study", "specs", "x_axis", "plots"},
     "alignment_figure": {"errors", "study", "specs", "x_axis", "plots"},
+    "ladder_figure": {"errors", "study", "specs", "x_axis", "plots"},
+    "table_figure": {"errors", "study", "specs", "x_axis", "plots"},
 }
 
 # Its names are imported when they are first used, so it stands right of everything; nothing imports it.

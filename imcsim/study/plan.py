@@ -54,17 +54,24 @@ class PlotSpec(Spec):
     "accuracy_vs_bits": accuracy over the swept path `x`, a line for each value of the path `series`. "losses": how much
     lower the accuracy of each value of `x` lies than that of the first, replicate by replicate. "alignment": cosines
     and signal-to-noise ratios of a study of alignment, a line for each value of `x`, a panel for each path that some
-    cells alone have, as those of a list do.
+    cells alone have, as those of a list do. "ladders", with x = "level" and series = "variant": where each variant has
+    lost two points on each ladder, how accuracies fall, at which cost, and beside which cosine. "table": the mean
+    accuracy of each value of `series` at each value of x.
     """
 
-    kind: Literal["accuracy_vs_bits", "losses", "alignment"]
+    kind: Literal["accuracy_vs_bits", "losses", "alignment", "ladders", "table"]
     x: str
     series: str | None = None
 
     def problems(self) -> Iterable[Problem]:
-        if self.kind != "accuracy_vs_bits" and self.series is not None:
+        if self.kind in ("losses", "alignment") and self.series is not None:
             allowed = f'has no meaning where kind = "{self.kind}"'
             yield Problem(("series",), allowed, f'"{self.series}"', "leave it out")
+        if self.kind == "table" and self.series is None:
+            yield Problem(("series",), "is needed: its values are the rows of the table")
+        if self.kind == "ladders" and (self.x, self.series) != ("level", "variant"):
+            remedy = 'set x = "level" and series = "variant"'
+            yield Problem((), "of ladders shows variants level by level", remedy=remedy)
 
 
 @dataclass(frozen=True)
@@ -150,7 +157,7 @@ def _unplottable(plot: PlotSpec | None, cells: Sequence[Cell]) -> Iterable[Probl
             lacking = True
             told, remedy = "must be swept in every cell of the grid", "this one is there in some of them only"
             yield Problem(("plot", key), told, f'"{path}"', remedy)
-    if plot is not None and not lacking and _is_scattered(plot, cells):
+    if plot is not None and plot.kind != "ladders" and not lacking and _is_scattered(plot, cells):
         told = "every cell would have a figure to itself, since other paths change wherever this one does"
         yield Problem(("plot", "x"), told, f'"{plot.x}"', "plot a path that sets the others, or sweep this one apart")
 

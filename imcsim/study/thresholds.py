@@ -146,17 +146,18 @@ def paired_loss(base: Row, row: Row) -> Interval:
 def _threshold(base: Row, rows: Sequence[Row], path: str, lost: float) -> Threshold:
     ordered = sorted(rows, key=lambda row: row.coordinates[LEVEL])
     steps = tuple(
-        Step(row.coordinates[LEVEL], row.coordinates[path], paired_loss(base, row), row.gap or base.gap)
+        Step(row.coordinates[LEVEL], row.coordinates[path], paired_loss(base, row), "" if row.refused else row.gap)
         for row in ordered
     )
     of = ordered[0].coordinates
+    # of a level at which it could not even begin there is no mean
     stands = next((k for k, step in enumerate(steps) if not step.lost.mean <= lost), len(steps))
     if any(step.gap for step in steps):
         return Threshold(of[VARIANT], of[LADDER], of.get(TUNE_AT, ""), steps, 0, math.nan, uncertain=False)
     position = float(len(steps))
     if stands < len(steps):
         below, above = (steps[stands - 1].lost.mean if stands else 0.0), steps[stands].lost.mean
-        position = stands + (lost - below) / (above - below)
+        position = stands + (0.0 if math.isnan(above) else (lost - below) / (above - below))
     around = steps[max(0, stands - 1) : stands + 1]
     uncertain = any(step.lost.low <= lost <= step.lost.high for step in around)
     return Threshold(of[VARIANT], of[LADDER], of.get(TUNE_AT, ""), steps, stands, position, uncertain)
