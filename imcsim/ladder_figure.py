@@ -14,6 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
+from matplotlib.ticker import LogLocator
 
 from imcsim.plots import COLOURS, GREY, MARKERS, STYLE, band, count_of, words_of
 from imcsim.study.budgets import ACCURACY
@@ -164,6 +165,10 @@ def costs_figure(summary: Summary) -> Figure:
                     look = {**_look(place), "markevery": max(1, int(known.sum()) // 6), "markersize": 4}
                     (handles[variants[place]],) = ax.plot(spent[known], 100 * accuracy[known], linewidth=1.1, **look)
             ax.set(xscale="log", xlabel=words)
+            low, high = ax.get_xlim()
+            ax.xaxis.set_major_locator(LogLocator(subs=(1,) if high > 100 * low else (1, 2, 5)))
+            ax.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+            ax.xaxis.set_minor_formatter(lambda *_: "")
         axes[0].set_ylabel("accuracy on the test samples (%)")
         figure.suptitle(f"{summary.name}: the ideal chip, after each epoch", x=0.01, ha="left", fontsize=10)
         legend = (
