@@ -145,10 +145,7 @@ def paired_loss(base: Row, row: Row) -> Interval:
 
 def _threshold(base: Row, rows: Sequence[Row], path: str, lost: float) -> Threshold:
     ordered = sorted(rows, key=lambda row: row.coordinates[LEVEL])
-    steps = tuple(
-        Step(row.coordinates[LEVEL], row.coordinates[path], paired_loss(base, row), "" if row.refused else row.gap)
-        for row in ordered
-    )
+    steps = tuple(_step(base, row, path) for row in ordered)
     of = ordered[0].coordinates
     # of a level at which it could not even begin there is no mean
     stands = next((k for k, step in enumerate(steps) if not step.lost.mean <= lost), len(steps))
@@ -161,6 +158,14 @@ def _threshold(base: Row, rows: Sequence[Row], path: str, lost: float) -> Thresh
     around = steps[max(0, stands - 1) : stands + 1]
     uncertain = any(step.lost.low <= lost <= step.lost.high for step in around)
     return Threshold(of[VARIANT], of[LADDER], of.get(TUNE_AT, ""), steps, stands, position, uncertain)
+
+
+def _step(base: Row, row: Row, path: str) -> Step:
+    lost = paired_loss(base, row)
+    # what could not begin has lost, and what has no result yet has not
+    missing = "no result yet" if math.isnan(lost.mean) else ""
+    gap = "" if row.refused else row.gap or base.gap or missing
+    return Step(row.coordinates[LEVEL], row.coordinates[path], lost, gap)
 
 
 def format_thresholds(found: Thresholds, *, markdown: bool = False) -> str:

@@ -1,5 +1,6 @@
 """The study of rules under non-idealities, in its quick form: what cannot change, whatever the numbers."""
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from imcsim.experiment.study_file import read_study
 from imcsim.figures import study_figures
 from imcsim.study.run import run
 from imcsim.study.table import read_table
+from imcsim.study.workers import Workers
 
 STUDIES = Path(__file__).parents[2] / "studies" / "rules_under_nonideality"
 
@@ -21,7 +23,7 @@ def nothing(_):
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("quick")
     plan = read_study(STUDIES / "study.toml", quick=True)
-    outcome = run(plan, folder, WORK, nothing)
+    outcome = run(plan, folder, WORK, nothing, partial(Workers, 2), 2)
     assert (outcome.failed, outcome.missing) == (0, 0)
     return folder
 

@@ -86,6 +86,13 @@ def test_a_gap_is_told_with_its_reason_and_a_rule_that_cannot_begin_has_lost():
     assert "| b | 90.00 | ideal to 4 |" in format_thresholds(table, markdown=True)
 
 
+def test_a_level_without_a_result_is_not_taken_for_lost():
+    rows = list(ladder("a", 0.95, 0.95, 0.94))
+    rows[2] = row([math.nan] * 2, variant="a", level=2, ladder="bits of the ADC", bits=4, at="cell")
+    found = thresholds(summary(*rows)).found[0]
+    assert (found.text, found.gap) == ("gap", "no result yet")
+
+
 def test_thresholds_as_csv_and_json_have_every_level():
     found = thresholds(summary(*ladder("a", 0.95, 0.95, 0.94, 0.9)))
     lines = list(csv.DictReader(io.StringIO(found.csv())))
