@@ -140,9 +140,9 @@ def test_reads_of_a_die_share_its_learning_and_differ_in_their_noise(plan_of, ar
 def test_dies_learn_apart_from_the_same_start_and_the_same_batches(plan_of, artifacts, monkeypatch):
     seen = []
 
-    def spy(network, rule, data, spec, rng, stop, shared):
+    def spy(network, rule, data, spec, rng, stop, shared, observe):
         seen.append((network.written, draw_key(rng), draw_key(shared)))
-        return learn(network, rule, data, spec, child(seen[-1][1]), stop, child(seen[-1][2]))
+        return learn(network, rule, data, spec, child(seen[-1][1]), stop, child(seen[-1][2]), observe)
 
     monkeypatch.setattr(learning_artifacts, "learn", spy)
     plan = plan_of('[grid]\n"training.rule" = ["dfa", "usf"]\n')
@@ -387,9 +387,9 @@ def test_pulsed_devices_have_no_float_accuracy(plan_of, tmp_path):
 def test_a_learning_rate_is_tuned_by_dies_that_learned_on_other_samples(plan_of, artifacts, monkeypatch):
     seen = []
 
-    def spy(network, rule, data, spec, rng, stop, shared):
+    def spy(network, rule, data, spec, rng, stop, shared, observe):
         seen.append((network.die_key, len(data.x_train), spec.epochs))
-        return learn(network, rule, data, spec, rng, stop, shared)
+        return learn(network, rule, data, spec, rng, stop, shared, observe)
 
     monkeypatch.setattr(learning_artifacts, "learn", spy)
     tune = '[tune]\ndies = 2\nreduction = 2\n[tune.over]\n"training.learning_rate" = [1e-9, 0.1, 1e-8, 1e-7]\n'
@@ -407,8 +407,8 @@ def test_a_learning_rate_is_tuned_by_dies_that_learned_on_other_samples(plan_of,
 
 
 def test_a_candidate_whose_learning_diverges_is_the_worst(plan_of, artifacts, monkeypatch):
-    def diverging(network, rule, data, spec, rng, stop, shared):
-        found = learn(network, rule, data, spec, rng, stop, shared)
+    def diverging(network, rule, data, spec, rng, stop, shared, observe):
+        found = learn(network, rule, data, spec, rng, stop, shared, observe)
         return dataclasses.replace(found, diverged_at=1) if spec.learning_rate > 0.1 else found
 
     monkeypatch.setattr(learning_artifacts, "learn", diverging)
