@@ -16,7 +16,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import LogLocator
 
-from imcsim.plots import COLOURS, GREY, MARKERS, STYLE, band, count_of, words_of
+from imcsim.plots import COLOURS, GREY, MARKERS, STYLE, band, repeats_of, words_of
 from imcsim.study.budgets import ACCURACY
 from imcsim.study.prediction import COSINE, Prediction
 from imcsim.study.summary import Row, Summary
@@ -113,7 +113,7 @@ def degradation_figure(summary: Summary, found: Thresholds, at: str) -> Figure:
             ax.set_ylabel("accuracy (%)")
         title = summary.name + (f", {TUNED[at]}" if TUNED.get(at) else "")
         figure.suptitle(title, x=0.01, ha="left", fontsize=10)
-        legend = f"Mean and 95 % interval, {_repeats(summary)}; shifted sideways to be told apart"
+        legend = f"Mean and 95 % interval, {repeats_of(summary)}; shifted sideways to be told apart"
         figure.legend(
             handles, variants, title=legend, loc="outside lower center", ncols=3, fontsize=8, title_fontsize=8
         )
@@ -172,7 +172,7 @@ def costs_figure(summary: Summary) -> Figure:
         axes[0].set_ylabel("accuracy on the test samples (%)")
         figure.suptitle(f"{summary.name}: the ideal chip, after each epoch", x=0.01, ha="left", fontsize=10)
         legend = (
-            f"Means of {_repeats(dataclasses.replace(summary, rows=tuple(rows)))}; without what is trained in float"
+            f"Means of {repeats_of(dataclasses.replace(summary, rows=tuple(rows)))}; without what is trained in float"
         )
         figure.legend(
             handles.values(), handles, title=legend, loc="outside lower center", ncols=3, fontsize=8, title_fontsize=8
@@ -213,12 +213,6 @@ def has_cosines(summary: Summary) -> bool:
 
 def _any_finite(arrays: Iterable[np.ndarray]) -> bool:
     return any(np.isfinite(array).any() for array in arrays)
-
-
-def _repeats(summary: Summary) -> str:
-    """How often cells are repeated, in words."""
-    told = count_of(summary.rows)
-    return told.partition(" x ")[0] + ", each on a die of its own" if summary.own_dies else told
 
 
 def _told(value: object) -> str:

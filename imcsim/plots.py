@@ -410,6 +410,12 @@ def count_of(rows: Iterable[Row]) -> str:
     return f"{trainings} x {dies}"
 
 
+def repeats_of(summary: Summary) -> str:
+    """The same of a whole summary, trainings on dies of their own told as such."""
+    told = count_of(summary.rows)
+    return told.partition(" x ")[0] + ", each on a die of its own" if summary.own_dies else told
+
+
 def _counted(numbers: set[int], noun: str) -> str:
     low, high = min(numbers), max(numbers)
     return f"{low if low == high else f'{low} to {high}'} {noun}{'' if high == 1 else 's'}"

@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from imcsim.plots import STYLE, count_of, known_rows, title_of, words_of
+from imcsim.plots import STYLE, known_rows, repeats_of, title_of, words_of
 from imcsim.study.statistics import Interval
 from imcsim.study.summary import Summary
 from imcsim.x_axis import text
@@ -52,7 +52,7 @@ def table_figure(summary: Summary) -> Figure:
         for spine in ax.spines.values():
             spine.set_visible(False)
         figure.suptitle(f"{title_of(summary)}, by {words_of(x)}", x=0.01, ha="left", fontsize=10)
-        told = f"Mean accuracy in %, +- half the 95 % interval; {count_of(summary.rows)}."
+        told = f"Mean accuracy in %, ± half the 95 % interval; {repeats_of(summary)}."
         gaps = [f"({number}) {reason}." for number, reason in enumerate(reasons, start=1)]
         width = int(18 * (2.8 + 1.35 * len(across)))
         figure.supxlabel(textwrap.fill(" ".join([told, *gaps]), width), fontsize=7, color="0.3", x=0.01, ha="left")
@@ -62,4 +62,4 @@ def table_figure(summary: Summary) -> Figure:
 def _told(accuracy: Interval) -> str:
     if math.isnan(accuracy.low):
         return f"{100 * accuracy.mean:.1f}"
-    return f"{100 * accuracy.mean:.1f} +- {50 * (accuracy.high - accuracy.low):.1f}"
+    return f"{100 * accuracy.mean:.1f} ± {50 * (accuracy.high - accuracy.low):.1f}"
