@@ -20,7 +20,8 @@ from imcsim.plots import COLOURS, GREY, MARKERS, STYLE, band, repeats_of, words_
 from imcsim.study.budgets import ACCURACY
 from imcsim.study.prediction import COSINE, Prediction
 from imcsim.study.summary import Row, Summary
-from imcsim.study.thresholds import IDEAL, LADDER, LEVEL, TUNE_AT, VARIANT, Threshold, Thresholds
+from imcsim.study.text import LADDER
+from imcsim.study.thresholds import IDEAL, LEVEL, TUNE_AT, VARIANT, Threshold, Thresholds
 
 TUNED = {"base": "tuned at level 0 alone", "cell": "tuned again in every cell", "": ""}
 SHADES = "Blues"  # light to dark: how early a rule has lost; its numbers are in the cells

@@ -15,7 +15,7 @@ from imcsim.errors import SpecError
 from imcsim.study.comparison import counterparts, holm
 from imcsim.study.statistics import Interval, estimate_mean
 from imcsim.study.summary import Row, Summary, methods
-from imcsim.study.text import aligned, bounds, p_value, percent, points, without_nan
+from imcsim.study.text import aligned, bounds, coordinates, p_value, percent, points, without_nan
 
 Floats = NDArray[np.float64]
 
@@ -117,12 +117,13 @@ def _spent(row: Row, series: str | None) -> Floats:
 
 def format_budgets(found: Budgets) -> str:
     """A table for each cost, in percent and percentage points."""
-    heads = [*found.axes, "accuracy %", "difference", "95 % interval", "p", "p (Holm)", "epochs", "without"]
     parts = []
     for cost, rows in found.tables.items():
+        places, at = coordinates(found.axes, [row.coordinates for row in rows])
+        heads = [*places, "accuracy %", "difference", "95 % interval", "p", "p (Holm)", "epochs", "without"]
         lines = [
             [
-                *(str(row.coordinates.get(path, "-")) for path in found.axes),
+                *where,
                 percent(row.accuracy),
                 points(row.difference.mean),
                 bounds(row.difference, "+"),
@@ -131,7 +132,7 @@ def format_budgets(found: Budgets) -> str:
                 f"{row.epochs:.1f}",
                 str(row.without or "-"),
             ]
-            for row in rows
+            for where, row in zip(at, rows, strict=True)
         ]
         parts.append("\n".join([f"{found.name}: at equal {cost}", *aligned(heads, lines)]))
     intervals = [row.difference for rows in found.tables.values() for row in rows]

@@ -16,7 +16,7 @@ from imcsim.errors import SpecError, did_you_mean
 from imcsim.study.selection import value_of
 from imcsim.study.statistics import Interval, estimate_mean
 from imcsim.study.summary import Row, Summary, interval_notes, methods
-from imcsim.study.text import aligned, bounds, p_value, points, replicates, without_nan
+from imcsim.study.text import aligned, bounds, coordinates, p_value, points, replicates, without_nan
 
 FLOAT = "float"  # stands for the same weights in float, where a swept path would stand
 
@@ -122,17 +122,18 @@ def holm(p: Sequence[float]) -> list[float]:
 
 def format_comparisons(found: Comparisons) -> str:
     """The comparisons as a table to read, in percentage points."""
-    heads = [*found.axes, "difference, points", "95 % interval", "p", "p (Holm)", "trainings x dies"]
+    places, at = coordinates(found.axes, [row.coordinates for row in found.rows])
+    heads = [*places, "difference, points", "95 % interval", "p", "p (Holm)", "trainings x dies"]
     lines = [
         [
-            *(str(row.coordinates.get(path, "-")) for path in found.axes),
+            *where,
             points(row.difference.mean),
             bounds(row.difference, "+"),
             p_value(row.p),
             p_value(row.p_holm),
             replicates(row.difference),
         ]
-        for row in found.rows
+        for where, row in zip(at, found.rows, strict=True)
     ]
     known = [row.difference for row in found.rows if not math.isnan(row.difference.mean)]
     family = f"the {len(found.rows)} comparisons of this table" if len(found.rows) > 1 else "this one comparison"

@@ -9,7 +9,8 @@ from typing import NamedTuple
 import numpy as np
 
 from imcsim.study.summary import Summary
-from imcsim.study.thresholds import LADDER, LEVEL, VARIANT, paired_loss
+from imcsim.study.text import LADDER
+from imcsim.study.thresholds import LEVEL, VARIANT, paired_loss
 
 COSINE = "gradient_cosine"
 

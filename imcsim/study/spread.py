@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from imcsim.study.statistics import Floats, complete, mean_squares
-from imcsim.study.summary import Summary, places
-from imcsim.study.text import aligned, percent, without_nan
+from imcsim.study.summary import Summary
+from imcsim.study.text import aligned, coordinates, percent, without_nan
 
 QUANTILE = 0.05
 QUANTILE_DIES = 20  # of fewer, the quantile would be an extrapolation from the worst
@@ -90,15 +90,16 @@ def plain_spread(summary: Summary) -> list[dict[str, Any]]:
 def format_spread(summary: Summary) -> str:
     """The spread of each row as a table to read: standard deviations in percentage points, dies in percent."""
     found = [spread(row.values) for row in summary.rows]
+    places, at = coordinates(summary.axes, [row.coordinates for row in summary.rows])
     heads = ["trainings", "dies", "trainings x dies", "reads", "worst die %", "5 % of dies %", "median die %", "n"]
     lines = [
         [
-            *places(row, summary.axes),
+            *where,
             *map(percent, (one.training, one.die, one.training_x_die, one.read)),
             *map(percent, (one.die_worst, one.die_quantile_5, one.die_median)),
             f"{one.n_trainings} x {one.n_dies} x {one.n_reads}",
         ]
-        for row, one in zip(summary.rows, found, strict=True)
+        for where, one in zip(at, found, strict=True)
     ]
     notes = [
         "standard deviations in percentage points, of each by itself (ANOVA estimators, negative variances zero)",
@@ -106,7 +107,7 @@ def format_spread(summary: Summary) -> str:
         f"a die is averaged over trainings and reads; 5 % quantile from {QUANTILE_DIES} dies on",
         *_confounded(found),
     ]
-    return "\n".join([f"{summary.name}: spread", *aligned([*summary.axes, *heads], lines), *notes]) + "\n"
+    return "\n".join([f"{summary.name}: spread", *aligned([*places, *heads], lines), *notes]) + "\n"
 
 
 def _root(variance: float) -> float:

@@ -17,7 +17,18 @@ from numpy.typing import NDArray
 from imcsim.study.merge import tuned_name
 from imcsim.study.plan import PlotSpec
 from imcsim.study.statistics import NO_SPREAD, Interval, mean_interval
-from imcsim.study.text import aligned, bounds, percent, points, replicates, without_nan
+from imcsim.study.text import (
+    LADDER,
+    aligned,
+    bounds,
+    coordinates,
+    percent,
+    points,
+    replicates,
+    short,
+    together,
+    without_nan,
+)
 
 BEYOND = "beyond the states or times that the device model was measured for"
 
@@ -174,11 +185,14 @@ class Summary:
 def format_summary(summary: Summary) -> str:
     """The summary as a table to read: percent, the 95 % interval, how many trainings and dies."""
     tuned = list(dict.fromkeys(path for row in summary.rows for path in row.tuned))
-    heads = [*summary.axes, *map(tuned_name, tuned), "accuracy %", "95 % interval", "float %", "trainings x dies"]
-    lines = [
-        [*places(row, summary.axes), *(_value(row.tuned[path]) for path in tuned), *_percentages(row)]
-        for row in summary.rows
-    ]
+    places, lines = coordinates(summary.axes, [row.coordinates for row in summary.rows])
+    # beside a ladder too many for a column each
+    several = LADDER in summary.axes and len(tuned) > 1
+    heads = [*places, *(["tuned"] if several else map(tuned_name, tuned))]
+    heads += ["accuracy %", "95 % interval", "float %", "trainings x dies"]
+    for line, row in zip(lines, summary.rows, strict=True):
+        line.extend([together(row.tuned, tuned)] if several else [short(row.tuned[path]) for path in tuned])
+        line.extend(_percentages(row))
     if summary.plot is not None and summary.plot.kind == "losses" and len(summary.axes) == 1:
         lost = summary.losses(summary.plot.x)
         heads.append("points lost, 95 % interval")
@@ -230,11 +244,6 @@ def _test_set_note(summary: Summary) -> list[str]:
     return [f"test set: {summary.test_samples} samples, the same for all cells; another would move {moved}"]
 
 
-def places(row: Row, paths: Iterable[str]) -> list[str]:
-    """The values of a row on `paths` as text; "-" for a path that does not apply to it."""
-    return [str(row.coordinates.get(path, "-")) for path in paths]
-
-
 def methods(intervals: Iterable[Interval]) -> str:
     """The different methods behind `intervals`."""
     return "; ".join(dict.fromkeys(interval.method for interval in intervals)) or "no value"
@@ -259,11 +268,6 @@ def interval_notes(intervals: Sequence[Interval], *, own_dies: bool = False) -> 
             " (12.7 standard errors to each side of the mean of two values); more trainings or dies narrow it"
         )
     return notes
-
-
-def _value(value: Any) -> str:
-    """A tuned value as text: a number to four figures."""
-    return "-" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _percentages(row: Row) -> list[str]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from imcsim.study.statistics import Interval
+
+LADDER = "ladder"  # the axis that names the ladder on which a row stands
 
 
 def aligned(heads: Sequence[str], lines: Sequence[Sequence[str]]) -> list[str]:
@@ -16,6 +18,33 @@ def aligned(heads: Sequence[str], lines: Sequence[Sequence[str]]) -> list[str]:
         "  ".join(text.rjust(width) for text, width in zip(line, widths, strict=True)).rstrip()
         for line in [heads, *lines]
     ]
+
+
+def coordinates(axes: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list[str]]]:
+    """The heads and, of each row, the texts of the columns that say where it stands; "-" where an axis does not apply.
+
+    The paths that some ladders have, and others not, share a column.
+    """
+    everywhere = [path for path in axes if path.startswith("tune.") or all(path in row for row in rows)]
+    apart = list(axes) if LADDER not in axes else [path for path in axes if path in everywhere or path == LADDER]
+    shared = [path for path in axes if path not in apart]
+    lines = [
+        [*(str(row.get(path, "-")) for path in apart), *([together(row, shared)] if shared else [])] for row in rows
+    ]
+    return [*apart, *(["its values"] if shared else [])], lines
+
+
+def together(values: Mapping[str, Any], paths: Sequence[str]) -> str:
+    """What `values` has of `paths`, as one text: under the last parts of their names where these differ."""
+    ends = [path.rsplit(".", 1)[-1] for path in paths]
+    names = ends if len({*ends}) == len(ends) else [path.removeprefix("chip.") for path in paths]
+    known = [(name, values.get(path)) for name, path in zip(names, paths, strict=True)]
+    return ", ".join(f"{name} {short(value)}" for name, value in known if value is not None) or "-"
+
+
+def short(value: Any) -> str:
+    """A value as text, a number to four figures; "-" for None."""
+    return "-" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def percent(value: float) -> str:

@@ -12,9 +12,9 @@ from typing import Any
 from imcsim.errors import SpecError
 from imcsim.study.statistics import Interval, mean_interval
 from imcsim.study.summary import Row, Summary
-from imcsim.study.text import aligned, percent, without_nan
+from imcsim.study.text import LADDER, aligned, percent, without_nan
 
-VARIANT, LADDER, LEVEL, TUNE_AT = "variant", "ladder", "level", "tune.at"
+VARIANT, LEVEL, TUNE_AT = "variant", "level", "tune.at"
 LOST = 0.02
 IDEAL = "ideal"  # the value at level 0, which is the chip as the study has it
 
