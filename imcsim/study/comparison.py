@@ -38,7 +38,7 @@ class Comparison:
 class Comparisons:
     """All cells of a study that have a counterpart at `path` = `reference`; `left_out` counts those without one.
 
-    `gaps` says why cells that cannot be are no part of it.
+    `gaps` says why cells that cannot be are no part of it. With `own_dies` each training has a die of its own.
     """
 
     name: str
@@ -48,6 +48,7 @@ class Comparisons:
     rows: tuple[Comparison, ...]
     left_out: int
     gaps: tuple[str, ...] = ()
+    own_dies: bool = False
 
     def plain(self) -> dict[str, Any]:
         """The comparisons as JSON-able data, None where there is no number."""
@@ -67,7 +68,7 @@ def compare(summary: Summary, path: str, reference: Any = None) -> Comparisons:
         cells = [
             (row, row.values.mean(axis=2) - row.values_float) for row in summary.rows if row.values_float is not None
         ]
-        return Comparisons(summary.name, summary.axes, path, None, _compared(cells), 0)
+        return Comparisons(summary.name, summary.axes, path, None, _compared(cells), 0, own_dies=summary.own_dies)
     if path not in summary.axes:
         remedy = did_you_mean(path, (*summary.axes, FLOAT))
         raise SpecError.of("compare", "is not a swept path", f'"{path}"', remedy)
@@ -81,7 +82,7 @@ def compare(summary: Summary, path: str, reference: Any = None) -> Comparisons:
     at_reference = sum(row.coordinates.get(path) == value for row in rows)
     left_out = len(rows) - at_reference - len(pairs)
     gaps = tuple(row.gap for row in summary.rows if row.gap)
-    return Comparisons(summary.name, summary.axes, path, value, _compared(pairs), left_out, gaps)
+    return Comparisons(summary.name, summary.axes, path, value, _compared(pairs), left_out, gaps, summary.own_dies)
 
 
 def _differences(cell: Row, other: Row) -> NDArray[np.float64]:
@@ -142,7 +143,7 @@ def format_comparisons(found: Comparisons) -> str:
         f"difference: a cell less {'the same weights in float' if found.path == FLOAT else counterpart}",
         f"interval of the mean difference: {methods(known)}; each stands by itself",
         f"p: two-sided, of no difference; Holm (1979) over {family}",
-        *interval_notes(known),
+        *interval_notes(known, own_dies=found.own_dies),
     ]
     if untested := sum(math.isnan(row.p) for row in found.rows):
         notes.append(f"no p, in {untested} of {len(found.rows)}: a test needs two values that differ")
