@@ -22,6 +22,7 @@ from imcsim.study.prediction import COSINE, Prediction
 from imcsim.study.summary import Row, Summary
 from imcsim.study.text import LADDER
 from imcsim.study.thresholds import IDEAL, LEVEL, TUNE_AT, VARIANT, Threshold, Thresholds
+from imcsim.x_axis import text
 
 TUNED = {"base": "tuned at level 0 alone", "cell": "tuned again in every cell", "": ""}
 SHADES = "Blues"  # light to dark: how early a rule has lost; its numbers are in the cells
@@ -104,7 +105,7 @@ def degradation_figure(summary: Summary, found: Thresholds, at: str) -> Figure:
                 _line(ax, [base[name], *_of_variant(rows, name)], place, len(variants))
                 for place, name in enumerate(variants)
             ]
-            ticks = [IDEAL, *(_told(levels[level]) for level in sorted(levels))]
+            ticks = [IDEAL, *(text(levels[level], path) for level in sorted(levels))]
             ax.set_xticks(range(len(ticks)), ticks)
             ax.set_xlabel(textwrap.fill(words_of(path), 34), fontsize=8)
             ax.set_title(ladder, loc="left", fontsize=9)
@@ -214,10 +215,6 @@ def has_cosines(summary: Summary) -> bool:
 
 def _any_finite(arrays: Iterable[np.ndarray]) -> bool:
     return any(np.isfinite(array).any() for array in arrays)
-
-
-def _told(value: object) -> str:
-    return f"{value:g}" if isinstance(value, (int, float)) else str(value)
 
 
 def _below(figure: Figure, sentence: str, width: int) -> None:

@@ -71,6 +71,7 @@ WORDS = {
     "chip.array.weight_bits": "weight bits",
     "chip.cell.v_wl_V": "word-line voltage (V)",
     "chip.cell.mismatch_sigma_rel": "cell mismatch (sigma / unit current)",
+    "chip.cell.stuck.off": "share of cells stuck at zero",
     "chip.cell.read_noise_rel": "read noise (sigma / unit current)",
     "chip.cell.sigma_vt_V": "threshold mismatch (V)",
     "chip.dac": "input converter",
