@@ -77,6 +77,10 @@ class SolverError(ImcsimError, RuntimeError):
     """A computation that found no solution, and does not pass off what it has as one."""
 
 
+class FitError(ImcsimError, ValueError):
+    """Measurements that do not hold what a fit needs, or a fit that did not converge: no result stands for it."""
+
+
 class StorageError(OSError):
     """The folder of a study cannot be read or written (disk full, permission lost): no fault of any point."""
 

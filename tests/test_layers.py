@@ -17,8 +17,8 @@ PACKAGE = Path(imcsim.__file__).parent
 ORDER = [
     {"errors", "rng", "version", "updates"},
     {"specs", "kernels", "idx"},
-    {"cells", "converters", "mapping", "tiling", "wires", "images", "member_rng"},
-    {"products", "floorplan", "device_curves", "accepted", "noisy_reads"},
+    {"cells", "converters", "mapping", "tiling", "wires", "images", "member_rng", "measurements"},
+    {"products", "floorplan", "device_curves", "accepted", "noisy_reads", "fit"},
     {"reads", "wear"},
     {"transferred"},
     {"solved"},
@@ -41,7 +41,8 @@ ORDER = [
     {"plots"},
     {"learning_curves", "alignment_figure", "ladder_figure", "table_figure"},
     {"figures"},
-    {"budget_figure", "device_figure"},
+    {"budget_figure", "device_figure", "fit_figures"},
+    {"fit_report"},
     {"cli"},
 ]
 RANK = {part: rank for rank, parts in enumerate(ORDER) for part in parts}
@@ -50,6 +51,8 @@ RANK = {part: rank for rank, parts in enumerate(ORDER) for part in parts}
 ONLY = {
     "kernels": set(),
     "specs": {"errors"},
+    "measurements": {"errors", "specs"},
+    "fit": {"errors", "rng", "version", "specs", "kernels", "measurements"},
     "study": {"errors", "version", "specs"},
     "x_axis": set(),
     "plots": {"errors", "study", "specs", "x_axis"},

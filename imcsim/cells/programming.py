@@ -73,6 +73,13 @@ def _written(
         with np.errstate(divide="ignore", invalid="ignore"):
             s2 = np.log1p(np.square(sigma_S / target_S))
             return clipped(cell, np.where(target_S > 0, target_S * np.exp(np.sqrt(s2) * normals - s2 / 2), 0))
+    if programming.degrees_of_freedom is not None:
+        from scipy.special import ndtr, stdtrit
+
+        # Phi(z) is uniform in (0, 1); t of n degrees of freedom has the variance n / (n - 2)
+        n = programming.degrees_of_freedom
+        shares = np.clip(ndtr(normals.astype(np.float64)), 1e-12, 1 - 1e-12)
+        normals = (stdtrit(n, shares) * math.sqrt((n - 2) / n)).astype(target_S.dtype)
     if programming.law == "uniform":
         from scipy.special import ndtr
 

@@ -12,10 +12,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from imcsim.cli import chips, cost, results, rules, studies
+from imcsim.cli import chips, cost, measurements, results, rules, studies
 from imcsim.cli.codes import BAD_DATA, DONE, INTERRUPTED, WRONG_USAGE
 from imcsim.cli.doctor import doctor
-from imcsim.errors import CapabilityError, DataError, SpecError, StorageError
+from imcsim.errors import CapabilityError, DataError, FitError, SpecError, StorageError
 from imcsim.version import MODEL_VERSION, __version__
 
 
@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return DONE
     except (SpecError, CapabilityError) as error:
         return _fail(error, WRONG_USAGE)
-    except DataError as error:
+    except (DataError, FitError) as error:
         return _fail(error, BAD_DATA)
     except OSError as error:
         return _fail(f"{error}; {_KEPT}" if isinstance(error, StorageError) else error, WRONG_USAGE)
@@ -112,6 +112,25 @@ def _parser() -> argparse.ArgumentParser:
     devices.add_argument("--plot", action="store_true", help="draw the device: writes, levels, drift, read noise")
     devices.add_argument("--out", type=Path, metavar="FIGURE", help="with --plot: a .png, .svg or .pdf file (NAME.png)")
 
+    inspect = _command(commands, "inspect", measurements.inspect, "say what a file of measurements holds")
+    _measurement_arguments(inspect)
+
+    fit = _command(
+        commands,
+        "fit",
+        measurements.fit,
+        "fit noise models to a file of measurements: parameters, a device model, a report",
+    )
+    _measurement_arguments(fit)
+    fit.add_argument("--out", type=Path, metavar="MODEL.toml", help="write what was fitted as a device model")
+    fit.add_argument("--report", type=Path, metavar="DIR", help="write report.html and the figures")
+    fit.add_argument("--base", metavar="DEVICE", help="the device whose array and converters the model takes")
+    fit.add_argument(
+        "--only", nargs="+", default=[], metavar="FIT", help="these fits alone: drift, read_noise, adc, ..."
+    )
+    fit.add_argument("--seed", type=int, default=0, help="of bootstraps (default: 0)")
+    _setting_argument(fit, "set an estimator: drift.law=power; repeatable")
+
     of_rules = _command(
         commands, "rules", rules.rules, "list the learning rules, or tell of one what it needs and costs"
     )
@@ -133,6 +152,13 @@ def _command(commands: Any, name: str, function: Callable[[Any], int], summary: 
     parser.set_defaults(command=function)
     parser.add_argument("--json", action="store_true", help="print JSON instead of text")
     return parser
+
+
+def _measurement_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", type=Path, metavar="FILE.h5", help="a file of measurements")
+    parser.add_argument(
+        "--map", type=Path, metavar="MAP.toml", help="where the fields stand in a file of another layout"
+    )
 
 
 def _study_arguments(parser: argparse.ArgumentParser) -> None:

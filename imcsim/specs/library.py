@@ -17,12 +17,16 @@ ASSUMED = "assumed"  # the source of a number that nobody published
 
 @dataclass(frozen=True, kw_only=True)
 class Note(Spec):
-    """Where a number comes from: unit (SI, "1" for a ratio), source, reason, and the range in which it is believed."""
+    """Where a number comes from: unit (SI, "1" for a ratio), source, reason, and the range in which it is believed.
+
+    `interval`: of a number that was fitted the ends of its 95 % interval; of a list a pair for each.
+    """
 
     source: str
     unit: str = ""
     reason: str = ""
     valid: tuple[float, ...] | None = None
+    interval: tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,4 +185,7 @@ def _outside(value: Any, valid: tuple[float, ...] | None, path: tuple[str, ...])
 
 def _quantity(value: Any, note: Note) -> dict[str, Any]:
     table = {"value": value, "unit": note.unit, "source": note.source, "reason": note.reason}
-    return {key: item for key, item in table.items() if item != ""} | ({"valid": note.valid} if note.valid else {})
+    ranges = {"valid": note.valid, "interval": note.interval}
+    return {key: item for key, item in table.items() if item != ""} | {
+        key: item for key, item in ranges.items() if item
+    }

@@ -53,13 +53,19 @@ class WriteVerify(Spec):
 class ProgrammingError(OfState):
     """The spread of one write about its target: `sigma` is the standard deviation, whatever the law.
 
-    A normal or uniform error is added; a log-normal one multiplies, and keeps the target as its mean. A `sigma` below
-    zero counts as zero.
+    A normal, uniform or Student's t error is added; a log-normal one multiplies, and keeps the target as its mean. A
+    `sigma` below zero counts as zero. `degrees_of_freedom` are those of "student_t": few of them, heavy tails.
     """
 
     sigma: Curve
-    law: Literal["normal", "uniform", "lognormal"] = "normal"
+    law: Literal["normal", "uniform", "lognormal", "student_t"] = "normal"
+    degrees_of_freedom: float | None = limited(None, low=2.01, high=1e6, unit="1")
     verify: WriteVerify | None = None
+
+    def problems(self) -> Iterable[Problem]:
+        yield from super().problems()
+        if (self.law == "student_t") != (self.degrees_of_freedom is not None):
+            yield Problem(("degrees_of_freedom",), 'is needed where law = "student_t", and only there')
 
 
 # ---- time

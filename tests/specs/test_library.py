@@ -280,7 +280,7 @@ def test_a_mismatch_may_be_given_in_place_of_what_it_is_derived_from(tmp_path):
         (
             V_T,
             V_T.replace("source", "zzz = 1, source"),
-            'mine.toml: [cell.v_t_V] zzz: unknown key "zzz"; known: source, unit, reason, valid',
+            'mine.toml: [cell.v_t_V] zzz: unknown key "zzz"; known: source, unit, reason, valid, interval',
         ),
         (
             ALPHA,
