@@ -55,7 +55,7 @@ def rows(data: Path) -> Iterator[Row]:
     yield "reads of SkyWater RRAM: white part", *shown(reads, "white_rel", True), "1.2 to 1.8 %"
     power = results(data, "sram_puf_uno", "sram_puf_uno", "power_up")
     yield "power-up of SRAM: noise over mismatch", *shown(power, "noise_over_mismatch"), "0.05 to 0.08"
-    xnor = results(data, "imc_sram_chip_probs", "imc_sram_xnor", "mac")
+    xnor = results(data, "imc_sram_chip_probs", "imc_sram_chip_probs_xnor", "mac")
     for chip in (10, 4, 6, 8):
         sigma, offset = shown(xnor, f"transition_sigma[{chip}]"), shown(xnor, f"offset[{chip}]")
         expected = {10: "sigma about 4, offset -13", 4: "pathological"}.get(chip, "sigma about 4")
@@ -66,8 +66,8 @@ def rows(data: Path) -> Iterator[Row]:
             sigma[1],
             expected,
         )
-    macro = results(data, "imc_sram_chip_probs", "imc_sram_sum90", "mac")
-    for chip in (2, 5, 10, 40, 4025, 4050):
+    macro = results(data, "imc_sram_chip_probs", "imc_sram_chip_probs_sum90", "mac")
+    for chip in range(6):
         gain, sigma = shown(macro, f"gain[{chip}]"), shown(macro, f"output_sigma[{chip}]")
         text = f"{gain[0]}, {sigma[0]} ({sigma[1]})"
         yield f"second macro, setting {chip}: gain, output sigma", text, gain[1], "0.96 to 1.00, 1.4 to 2.6"

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from imcsim.cli import chips, cost, measurements, results, rules, studies
+from imcsim.cli import chips, cost, fits, inspect, results, rules, studies
 from imcsim.cli.codes import BAD_DATA, DONE, INTERRUPTED, WRONG_USAGE
 from imcsim.cli.doctor import doctor
 from imcsim.errors import CapabilityError, DataError, FitError, SpecError, StorageError
@@ -112,13 +112,13 @@ def _parser() -> argparse.ArgumentParser:
     devices.add_argument("--plot", action="store_true", help="draw the device: writes, levels, drift, read noise")
     devices.add_argument("--out", type=Path, metavar="FIGURE", help="with --plot: a .png, .svg or .pdf file (NAME.png)")
 
-    inspect = _command(commands, "inspect", measurements.inspect, "say what a file of measurements holds")
-    _measurement_arguments(inspect)
+    held = _command(commands, "inspect", inspect.inspect, "say what a file of measurements holds")
+    _measurement_arguments(held)
 
     fit = _command(
         commands,
         "fit",
-        measurements.fit,
+        fits.fit,
         "fit noise models to a file of measurements: parameters, a device model, a report",
     )
     _measurement_arguments(fit)

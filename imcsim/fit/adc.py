@@ -5,6 +5,7 @@ INL and DNL are those of IEEE Std 1241: of the transitions about their best line
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imcsim.errors import FitError
-from imcsim.fit.likelihood import CHI2_95
+from imcsim.fit.likelihood import Z_95
 from imcsim.fit.result import FitResult, Mark, Panel, Parameter, few_devices
-from imcsim.kernels.transitions import counted_below, probit
+from imcsim.kernels.transitions import counted_below, probit, variances
 from imcsim.measurements.groups import AdcTransfer
 from imcsim.specs.adc import MeasuredADC
 
@@ -24,22 +25,23 @@ WHERE = "adc_transfer"
 MISSING = -0.9  # LSB of DNL: a code as narrow as that does not come out
 SPIKE = 3.0  # LSB of DNL that are worth a warning
 _LEAST_CODES = 3
+_REACH = 8.0  # standard deviations from a transition within which an input tells of it
 _EDGE = 1  # codes at either end of what came out, cut off by the ramp
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Transfer:
     """What one chip's transfer comes to: transitions above `bottom` and on, in the unit of the input, the noise."""
 
     transitions: Array
     bottom: int  # the lowest code that came out; transitions below it and above the highest are not measured
     levels: int
-    se: Array
     sigma: float
-    sigma_low: float
-    sigma_high: float
+    sigma_se: float
     lsb: float
+    lsb_se: float
     offset: float
+    offset_se: float
     code_sigma: float
 
     @property
@@ -141,105 +143,56 @@ def _transfer(code: Array, inputs: Array, bits: int) -> Transfer:
     total = np.where(at < steps, float(repeats), 0.0)
     place = np.clip(place - 0.5, 0, steps - 1)
 
-    def profile(log_sigma: float) -> tuple[float, Array, Array]:
-        where, _, values, information = probit(
-            below, total, at.astype(float), place, np.full(place.size, log_sigma), False
-        )
-        return float(np.sum(values)), where, information[:, 0, 0]
+    def profile(log_sigma: float) -> tuple[float, Array]:
+        same = np.full(place.size, log_sigma)
+        where, _, values, _ = probit(below, total, at.astype(float), place, same, False)
+        return float(np.sum(values)), where
 
-    best, low, high = _profiled(lambda s: profile(s)[0], float(np.log(spread)))
-    _, where, information = profile(best)
+    best = _best(lambda s: profile(s)[0], float(np.log(spread)))
+    _, where = profile(best)
     if not np.isfinite(where).all():
         raise FitError.of(
             (WHERE, "code"), "did not converge at a transition", f"code {int(np.flatnonzero(~np.isfinite(where))[0])}"
         )
     transitions = np.interp(where, np.arange(steps), inputs)
     slope = np.gradient(inputs)[np.clip(np.rint(where).astype(int), 0, steps - 1)]
+    codes = bottom + np.arange(transitions.size) + 0.5
+    lsb, start = np.polyfit(codes, transitions, 1)
+    of_lsb = (codes - codes.mean()) / np.sum((codes - codes.mean()) ** 2)
+    weights = np.stack([of_lsb, 1 / codes.size - codes.mean() * of_lsb]) * slope
+    sigma, ordered = float(np.exp(best)), np.maximum.accumulate(where)
+    near = [np.searchsorted(ordered, np.arange(steps) + side * _REACH * sigma) for side in (-1, 1)]
+    found, squares, of_sigma = variances(code - bottom, where, near[0], near[1], sigma, weights)
     step = float(np.mean(np.diff(inputs)))
-    lsb, start = np.polyfit(bottom + np.arange(transitions.size) + 0.5, transitions, 1)
-    with np.errstate(divide="ignore"):
-        se = slope / np.sqrt(np.maximum(information, 1e-300))
     return Transfer(
-        transitions,
-        bottom,
-        levels,
-        se,
-        np.exp(best) * step,
-        np.exp(low) * step,
-        np.exp(high) * step,
-        float(lsb),
-        float(start),
-        float(np.sqrt(np.mean(code.var(axis=1, ddof=1)))),
+        transitions=transitions,
+        bottom=bottom,
+        levels=levels,
+        sigma=sigma * step,
+        sigma_se=sigma * step * float(np.sqrt(squares)) / of_sigma,
+        lsb=float(lsb),
+        lsb_se=float(np.sqrt(found[0])),
+        offset=float(start),
+        offset_se=float(np.sqrt(found[1])),
+        code_sigma=float(np.sqrt(np.mean(code.var(axis=1, ddof=1)))),
     )
 
 
-def _profiled(value: Any, start: float) -> tuple[float, float, float]:
-    """The best log sigma and the ends of its interval by the profile likelihood."""
-    from scipy.optimize import brentq, minimize_scalar
+def _best(value: Callable[[float], float], start: float) -> float:
+    """Where a likelihood of log sigma is largest."""
+    from scipy.optimize import minimize_scalar
 
-    found = minimize_scalar(
-        lambda s: -value(s), bracket=(start - 0.5, start + 0.2), method="brent", options={"xtol": 2e-3}
-    )
-    best, top = float(found.x), float(-found.fun)
-    width = 0.05
-
-    def fallen(s: float) -> float:
-        return float(2 * (top - value(s)) - CHI2_95)
-
-    ends = []
-    for sign in (-1, 1):
-        far = width
-        while fallen(best + sign * far) < 0 and far < 3:
-            far *= 2
-        ends.append(float(brentq(lambda d, sign=sign: fallen(best + sign * d), 0, far, xtol=2e-3)))
-    return best, best - ends[0], best + ends[1]
+    bracket = (start - 0.5, start + 0.2)
+    return float(minimize_scalar(lambda s: -value(s), bracket=bracket, method="brent", options={"xtol": 1e-3}).x)
 
 
 def _told(one: Transfer, suffix: str, unit: str) -> list[Parameter]:
-    how = "profile likelihood, within this chip"
     per = 1 / one.lsb
-    n = one.transitions.size
-    codes = one.codes + 0.5
-    # least squares of transitions whose errors are those of the probit fits
-    weight = (codes - codes.mean()) / np.sum((codes - codes.mean()) ** 2)
-    gain_se, offset_se = (
-        float(np.sqrt(np.sum((weight * one.se) ** 2))),
-        float(np.sqrt(np.sum(((1 / n - codes.mean() * weight) * one.se) ** 2))),
-    )
-    both = "probit information, within this chip"
-    se = (one.sigma_high - one.sigma_low) / 2 / 1.96 * per
     worst_inl, worst_dnl = int(np.argmax(np.abs(one.inl))), int(np.argmax(np.abs(one.dnl)))
     return [
-        Parameter(
-            name="lsb" + suffix,
-            value=one.lsb,
-            unit=unit,
-            what="of the best line",
-            se=gain_se,
-            low=one.lsb - 1.96 * gain_se,
-            high=one.lsb + 1.96 * gain_se,
-            interval=both,
-        ),
-        Parameter(
-            name="offset" + suffix,
-            value=one.offset,
-            unit=unit,
-            what="input of the lowest level",
-            se=offset_se,
-            low=one.offset - 1.96 * offset_se,
-            high=one.offset + 1.96 * offset_se,
-            interval=both,
-        ),
-        Parameter(
-            name="noise" + suffix,
-            value=one.sigma * per,
-            unit="LSB",
-            what="of a conversion",
-            se=se,
-            low=one.sigma_low * per,
-            high=one.sigma_high * per,
-            interval=how,
-        ),
+        _known("lsb" + suffix, unit, "of the best line", one.lsb, one.lsb_se),
+        _known("offset" + suffix, unit, "input of the lowest level", one.offset, one.offset_se),
+        _known("noise" + suffix, "LSB", "of a conversion", one.sigma * per, one.sigma_se * per),
         Parameter(
             name="code_sigma" + suffix,
             value=one.code_sigma,
@@ -265,6 +218,13 @@ def _told(one: Transfer, suffix: str, unit: str) -> list[Parameter]:
             what=f"codes with a DNL of {MISSING:g} LSB or less",
         ),
     ]
+
+
+def _known(name: str, unit: str, what: str, value: float, se: float) -> Parameter:
+    how = "sandwich over conversions, within this chip"
+    return Parameter(
+        name=name, unit=unit, what=what, value=value, se=se, low=value - Z_95 * se, high=value + Z_95 * se, interval=how
+    )
 
 
 def _warned(one: Transfer, whose: str) -> list[str]:

@@ -142,7 +142,8 @@ def _chip(counts: Array, sums: Array, values: Array, known: bool) -> Chip:
     determinant = information[:, 0, 0] * information[:, 1, 1] - information[:, 0, 1] ** 2
     with np.errstate(all="ignore"):
         se = np.sqrt(information[:, 1, 1] / determinant) if known else np.full(found.size, np.nan)
-    gain, gain_se = _line(found, values, se)
+    gain, weights = _line(found, values)
+    gain_se = _errors(weights, counts, sums, found, spreads, information) if known else np.full(3, np.nan)
     from scipy.special import ndtr
 
     with np.errstate(all="ignore"):
@@ -162,24 +163,27 @@ def _begin(share: Array, sums: Array) -> tuple[Array, Array]:
     return at, np.log(spread)
 
 
-def _line(thresholds: Array, values: Array, se: Array) -> tuple[Array, Array]:
+def _line(thresholds: Array, values: Array) -> tuple[Array, Array]:
     """Offset and gain of the line through the thresholds, and the curvature of the parabola, by Huber's weights.
 
-    The answer at a threshold is the middle of the codes beside it: averages over codes would see their steps.
+    The answer at a threshold is the middle of the codes beside it: averages over codes would see their steps. And how
+    the three change with each threshold, (3, thresholds).
     """
     middle = (values[1:] + values[:-1]) / 2
     there = np.isfinite(thresholds)
+    slopes = np.zeros((3, thresholds.size))
     if there.sum() < _LEAST_SUMS:
-        return np.full(3, np.nan), np.full(3, np.nan)
+        return np.full(3, np.nan), slopes
     x, y = thresholds[there], middle[there]
-    line, line_se = _robust(x[:, None] ** np.arange(2), y)
-    parabola, parabola_se = _robust(x[:, None] ** np.arange(3), y)
-    known = np.isfinite(se[there]).all()
-    return np.append(line, parabola[2]), np.append(line_se, parabola_se[2]) if known else np.full(3, np.nan)
+    line, by_line = _robust(x[:, None] ** np.arange(2), y)
+    parabola, by_parabola = _robust(x[:, None] ** np.arange(3), y)
+    # a threshold further on by d lowers what is left of its middle by gain d
+    slopes[:, there] = -np.concatenate([by_line, by_parabola[2:]]) * (line[1] + 2 * parabola[2] * (x - x.mean()))
+    return np.append(line, parabola[2]), slopes
 
 
 def _robust(design: Array, y: Array) -> tuple[Array, Array]:
-    """Huber's estimate of a linear model, and its standard errors."""
+    """Huber's estimate of a linear model (p,), and how it changes with y, (p, values)."""
     weight = np.ones(y.size)
     size = np.abs(design).max(axis=0)
     scaled = design / size
@@ -189,12 +193,42 @@ def _robust(design: Array, y: Array) -> tuple[Array, Array]:
         left = y - scaled @ found
         scale = max(1.4826 * float(np.median(np.abs(left))), 1e-12)
         weight = np.minimum(1.0, 1.345 * scale / np.maximum(np.abs(left), 1e-300))  # Huber's 95 % efficiency
-    variance = float(np.sum(weight * left**2)) / max(y.size - design.shape[1], 1)
-    return found / size, np.sqrt(np.diag(np.linalg.inv(normal)) * variance) / size
+    # beyond the bend a residual counts by its sign alone, and moving it moves nothing
+    bent = (np.abs(left) <= 1.345 * scale).astype(float)
+    curvature = scaled.T @ (bent[:, None] * scaled)
+    return found / size, (np.linalg.solve(curvature, scaled.T * bent).T / size).T
+
+
+def _errors(weights: Array, counts: Array, sums: Array, at: Array, spread: Array, information: Array) -> Array:
+    """The standard errors of weighed sums of the thresholds: of each answer's part in all of them.
+
+    One answer lies below some thresholds and above others, so that the errors of these are not independent.
+    """
+    from scipy.special import log_ndtr
+
+    there = np.isfinite(at)
+    z = np.clip((at[there, None] - sums) / spread[there, None], -8, 8)
+    log_density = -0.5 * z**2 - 0.5 * np.log(2 * np.pi)
+    below, above = np.exp(log_density - log_ndtr(z)), -np.exp(log_density - log_ndtr(-z))
+    inverse = np.linalg.inv(information[there])[:, 0]
+    # the derivatives by the threshold and by ln of its spread, through the inverse information
+    parts = [(inverse[:, :1] / spread[there, None] - inverse[:, 1:] * z) * score for score in (below, above)]
+    total = counts.sum(axis=1)
+    errors = []
+    for weight in weights[:, there]:
+        low, high = (weight[:, None] * part for part in parts)
+        codes = np.concatenate([np.zeros((1, sums.size)), np.cumsum(high, axis=0)])
+        rest = np.cumsum(low[::-1], axis=0)[::-1]
+        places = np.concatenate([[0], np.cumsum(there)])  # how many of the fitted thresholds lie below a code
+        influence = codes[places] + np.concatenate([rest, np.zeros((1, sums.size))])[places]
+        shares = (counts / total[:, None]).T
+        mean = np.sum(shares * influence, axis=0)
+        errors.append(float(np.sqrt(np.sum(total * np.sum(shares * (influence - mean) ** 2, axis=0)))))
+    return np.array(errors)
 
 
 def _told(chip: Chip, suffix: str) -> list[Parameter]:
-    how = "least squares of the thresholds (Huber), within this chip"
+    how = "delta method over the answers, within this chip"
     told = []
     for name, unit, what, value, se in zip(
         ("offset", "gain", "curvature"),

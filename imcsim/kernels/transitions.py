@@ -122,3 +122,41 @@ def counted_below(code: Array, first: Array, width: int) -> Array:
                     if code[step, r] <= k:
                         out[k, i] += 1.0
     return out
+
+
+@kernel
+def variances(
+    code: Array, at: Array, first: Array, last: Array, sigma: float, weights: Array
+) -> tuple[Array, float, float]:
+    """The variances of sums of transitions, weighed by weights (sums, transitions), and of the log sigma.
+
+    code (steps, repeats) counts from the first transition; `at` (transitions,) and `sigma` are in steps; transitions
+    `first` to `last` (steps,) are near a step. A conversion lies below some transitions and above others: what it has
+    in all of them is added up before it is squared. Of log sigma: the sum of squares, and the information.
+    """
+    sums = weights.shape[0]
+    found, squares, information = np.zeros(sums), 0.0, 0.0
+    known = np.zeros(at.size)  # the information of each transition
+    for i in range(code.shape[0]):
+        for k in range(first[i], last[i]):
+            z = min(max((at[k] - i) / sigma, -_FAR), _FAR)
+            below, above = _slopes(z)[1], _slopes(-z)[1]
+            share = 0.5 * math.erfc(-z * 0.7071067811865476)
+            both = code.shape[1] * (share * below * below + (1.0 - share) * above * above)
+            known[k] += both / sigma**2
+            information += both * z * z
+    part = np.empty(sums)
+    for i in range(code.shape[0]):
+        for r in range(code.shape[1]):
+            part[:] = 0.0
+            of_sigma = 0.0
+            for k in range(first[i], last[i]):
+                z = min(max((at[k] - i) / sigma, -_FAR), _FAR)
+                slope = _slopes(z)[1] if code[i, r] <= k else -_slopes(-z)[1]
+                of_sigma -= slope * z
+                for j in range(sums):
+                    part[j] += weights[j, k] * slope / sigma / known[k]
+            squares += of_sigma * of_sigma
+            for j in range(sums):
+                found[j] += part[j] * part[j]
+    return found, squares, information

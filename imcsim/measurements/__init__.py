@@ -1,4 +1,4 @@
-"""Measurements of devices, converters and macros: their HDF5 layout, read and written; foreign layouts mapped."""
+"""Measurements of devices, converters and macros: an HDF5 layout, checked, read and written; others are mapped."""
 
 from imcsim.measurements.files import Measurements, read, write
 from imcsim.measurements.groups import (

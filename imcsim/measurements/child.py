@@ -9,17 +9,21 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import sys
 from collections.abc import Iterator
 from typing import Any
 
 os.environ["HDF5_PLUGIN_PRELOAD"] = "::"  # no filter is loaded from elsewhere
+os.environ["OPENBLAS_NUM_THREADS"] = "1"  # each thread would take of the memory that is allowed
 
 import h5py
 
 FILTERS = {1, 2, 3, 4, 5, 6, 32000}  # deflate, shuffle, fletcher32, szip, nbit, scale-offset, LZF: all built in
-PLAIN = "iufb"
+NUMBERS = "iufb"
+MAX_VALUES = 1000  # of an attribute
+MAX_TEXT = 2000
 
 
 class RefusedError(Exception):
@@ -38,8 +42,9 @@ def main() -> None:
     try:
         with h5py.File(sys.argv[1], "r", locking=False) as file:
             found = dict(walk(file, limits))
-            answer["objects"] = [told(path, item) for path, item in found.items()]
-            wanted = [values(path, found[path], limits) for path in request["paths"] if path in found]
+            answer["objects"] = [told(path, item, limits) for path, item in found.items()]
+            datasets = {path: item for path, item in found.items() if isinstance(item, h5py.Dataset)}
+            wanted = [values(path, datasets[path], limits) for path in request["paths"] if path in datasets]
     except RefusedError as refused:
         answer["refused"] = refused.args
     except Exception as error:  # h5py raises of every kind on a broken file; the parent tells it
@@ -52,37 +57,34 @@ def main() -> None:
 
 
 def confine(limits: dict[str, int]) -> None:
-    """Take no more memory and time than is allowed; where a system has no such limits, the parent's clock does."""
+    """Take no more memory and processor time than is allowed; where no system sets limits, the parent's clock does."""
     with contextlib.suppress(ImportError, ValueError, OSError):
         import resource
 
-        resource.setrlimit(resource.RLIMIT_AS, (limits["memory_bytes"], limits["memory_bytes"]))
-        resource.setrlimit(resource.RLIMIT_CPU, (limits["cpu_s"], limits["cpu_s"]))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        resource.setrlimit(resource.RLIMIT_CPU, (limits["cpu_s"], limits["cpu_s"]))
+        resource.setrlimit(resource.RLIMIT_AS, (limits["memory_bytes"], limits["memory_bytes"]))
 
 
 def walk(file: h5py.File, limits: dict[str, int]) -> Iterator[tuple[str, Any]]:
     """All groups and datasets, by path, the root first; each link is looked at before it is followed."""
     seen = {h5py.h5o.get_info(file.id).addr}
     left = [("", file["/"])]
-    count = 0
     while left:
         path, item = left.pop()
         yield path, item
         if not isinstance(item, h5py.Group):
             continue
         for name in item:
-            count += 1
             here = f"{path}/{name}" if path else name
-            if count > limits["objects"]:
-                raise RefusedError(here, f"holds more than {limits['objects']} groups and datasets")
+            count(here, limits)
+            if not name.isprintable():
+                raise RefusedError(plain(here), "is a name that cannot be printed")
             link = item.get(name, getlink=True)
             if not isinstance(link, h5py.HardLink):
                 kind = "an external link" if isinstance(link, h5py.ExternalLink) else "a soft link"
                 raise RefusedError(here, f"is {kind}: only what stands in the file itself is read")
-            inner = item[name]
-            if isinstance(inner, h5py.Datatype):
-                raise RefusedError(here, "is a named type: groups and datasets alone are read")
+            inner = opened(here, item, name)
             address = h5py.h5o.get_info(inner.id).addr
             if address in seen and isinstance(inner, h5py.Group):
                 raise RefusedError(here, "is a group that stands elsewhere, too: it may hold itself")
@@ -90,59 +92,81 @@ def walk(file: h5py.File, limits: dict[str, int]) -> Iterator[tuple[str, Any]]:
             left.append((here, inner))
 
 
-def told(path: str, item: Any) -> dict[str, Any]:
-    """A group or dataset in plain data: what it is, and those of its attributes that are text or numbers."""
-    plain: dict[str, Any] = {"path": path, "attributes": attributes(item)}
+def count(path: str, limits: dict[str, int]) -> None:
+    """One more group, dataset or attribute."""
+    limits["objects"] -= 1
+    if limits["objects"] < 0:
+        raise RefusedError(plain(path), "is one too many groups, datasets and attributes")
+
+
+def opened(path: str, group: h5py.Group, name: str) -> Any:
+    """The group or dataset of a name; RefusedError where its values stand outside the file, or it is neither."""
+    item = group[name]
+    if isinstance(item, h5py.Datatype):
+        raise RefusedError(path, "is a named type: groups and datasets alone are read")
     if isinstance(item, h5py.Dataset):
-        plain |= {"shape": item.shape, "dtype": item.dtype.str}
-    return plain
+        properties = item.id.get_create_plist()
+        if properties.get_layout() == h5py.h5d.VIRTUAL:
+            raise RefusedError(path, "is a virtual dataset: its values stand in other files")
+        if properties.get_external_count():
+            raise RefusedError(path, "is stored in another file")
+    return item
 
 
-def attributes(item: Any) -> dict[str, Any]:
+def told(path: str, item: Any, limits: dict[str, int]) -> dict[str, Any]:
+    """A group or dataset as plain data: what it is, and those of its attributes that are text or numbers."""
+    described: dict[str, Any] = {"path": path, "attributes": attributes(path, item, limits)}
+    if isinstance(item, h5py.Dataset):
+        try:
+            dtype = item.dtype.str
+        except TypeError:
+            dtype = "unknown"  # no type that numpy has
+        described |= {"shape": item.shape, "dtype": dtype}
+    return described
+
+
+def attributes(path: str, item: Any, limits: dict[str, int]) -> dict[str, Any]:
     """The attributes that are text, numbers or short lists of them; others are left out."""
-    plain = {}
+    found = {}
     for name in item.attrs:
-        at = h5py.h5a.open(item.id, name.encode() if isinstance(name, str) else name)
-        text = h5py.check_string_dtype(at.dtype) is not None
-        size = 1
-        for length in at.shape:
-            size *= length
-        if not (text or at.dtype.kind in PLAIN + "S") or size > 1000:
+        count(f"{path}@{name}", limits)
+        at = h5py.h5a.open(item.id, name.encode("utf-8", "surrogateescape"))
+        try:
+            readable = h5py.check_string_dtype(at.dtype) is not None or at.dtype.kind in NUMBERS + "S"
+        except TypeError:
             continue
-        value = item.attrs[name]
-        value = value.tolist() if hasattr(value, "tolist") else value
-        plain[name] = json.loads(json.dumps(value, default=lambda raw: raw.decode("utf-8", "replace")))
-    return plain
+        if readable and at.shape is not None and math.prod(at.shape) <= MAX_VALUES:
+            found[plain(name)] = plain(item.attrs[name])
+    return found
+
+
+def plain(value: Any) -> Any:
+    """Text that can be printed, numbers, or lists of them."""
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    if isinstance(value, list):
+        return [plain(one) for one in value]
+    if isinstance(value, bytes):
+        value = value.decode("utf-8", "replace")
+    if isinstance(value, str):
+        return "".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in value[:MAX_TEXT])
+    return value if isinstance(value, bool | int | float) else str(value)
 
 
 def values(path: str, item: Any, limits: dict[str, int]) -> Any:
-    """The content of a dataset; RefusedError where it stands elsewhere, is of objects, or unpacks to too much."""
-    if not isinstance(item, h5py.Dataset):
-        raise RefusedError(path, "must be a dataset", "a group")
-    properties = item.id.get_create_plist()
-    if item.is_virtual:
-        raise RefusedError(path, "is a virtual dataset: its values stand in other files")
-    if properties.get_external_count():
-        raise RefusedError(path, "is stored in another file")
-    if item.shape is None or item.dtype.kind not in PLAIN:
-        raise RefusedError(path, "must hold numbers", "nothing" if item.shape is None else str(item.dtype))
-    foreign = {properties.get_filter(k)[0] for k in range(properties.get_nfilters())} - FILTERS
-    if foreign:
-        raise RefusedError(path, "is packed by a filter that HDF5 does not bring", f"filter {min(foreign)}")
-    size = item.dtype.itemsize
-    for length in item.shape:
-        size *= length
+    """The content of a dataset; RefusedError where it is not of numbers, damaged, or unpacks to too much."""
+    numbers(path, item)
+    size = item.dtype.itemsize * math.prod(item.shape)
     stored = item.id.get_storage_size()
-    if size > limits["dataset_bytes"]:
-        raise RefusedError(path, f"unpacks to more than {limits['dataset_bytes'] >> 20} MiB", f"{size >> 20} MiB")
+    most = limits["dataset_bytes"]
+    if size > most:
+        raise RefusedError(path, f"unpacks to more than {most >> 20} MiB", f"{size >> 20} MiB")
     if size > limits["free_bytes"] and size > limits["ratio"] * stored:
         reason = f"unpacks to more than {limits['ratio']} times what is stored"
         raise RefusedError(path, reason, f"{size} bytes out of {stored}")
-    chunk = item.dtype.itemsize
-    for length in item.chunks or ():
-        chunk *= length
-    if chunk > limits["dataset_bytes"]:
-        raise RefusedError(path, f"has chunks of more than {limits['dataset_bytes'] >> 20} MiB", f"{chunk >> 20} MiB")
+    chunk = item.dtype.itemsize * math.prod(item.chunks or ())
+    if chunk > most:
+        raise RefusedError(path, f"has chunks of more than {most >> 20} MiB", f"{chunk >> 20} MiB")
     limits["total_bytes"] -= size
     if limits["total_bytes"] < 0:
         raise RefusedError(path, "is one dataset too many: together they unpack to more than is allowed")
@@ -154,9 +178,23 @@ def values(path: str, item: Any, limits: dict[str, int]) -> Any:
         raise RefusedError(path, f"cannot be read: {one_line(error)}") from None
 
 
+def numbers(path: str, item: h5py.Dataset) -> None:
+    """Refuse a dataset of anything but numbers, or that needs a filter from elsewhere."""
+    try:
+        dtype = item.dtype
+    except TypeError as error:
+        raise RefusedError(path, f"must hold numbers: {one_line(error)}") from None
+    if item.shape is None or dtype.kind not in NUMBERS:
+        raise RefusedError(path, "must hold numbers", "nothing" if item.shape is None else f"type {dtype}")
+    properties = item.id.get_create_plist()
+    foreign = {properties.get_filter(k)[0] for k in range(properties.get_nfilters())} - FILTERS
+    if foreign:
+        raise RefusedError(path, "is packed by a filter that HDF5 does not bring", f"filter {min(foreign)}")
+
+
 def one_line(error: Exception) -> str:
     """What an error says, short and in one line."""
-    return " ".join(f"{error}".split())[:200] or type(error).__name__
+    return plain(" ".join(str(error).split())[:200]) or type(error).__name__
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""The measurement file: groups of datasets with units, in HDF5; all that is wrong with one is told at once."""
+"""The measurement file: groups of datasets with units, in HDF5; written, and read with all its faults told at once."""
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -26,7 +26,7 @@ G = TypeVar("G", bound=Group)
 
 @dataclass(frozen=True, kw_only=True)
 class Measurements:
-    """What was measured: groups by name, what is known of sample and instrument, the file's name and SHA-256."""
+    """What was measured: the groups by name, what is known of sample and instrument, the file's name and SHA-256."""
 
     groups: Mapping[str, Group]
     sample: Mapping[str, Any]
@@ -49,28 +49,17 @@ def read(path: str | Path) -> Measurements:
     It is read in a process of its own, under limits of memory and time. Raises DataError with all that is wrong.
     """
     path = Path(path)
-    held = guard.contents(path)
-    root = held[""].attributes
-    if root.get("format") != FORMAT:
-        given = str(root["format"]) if "format" in root else ""
-        remedy = "a file of another layout is read by a mapping: --map map.toml (docs/measurements.md)"
-        raise DataError.of(("format",), f'must be "{FORMAT}", an attribute of the root', given, remedy, str(path))
-    if root.get("format_version") != FORMAT_VERSION:
-        given = str(root.get("format_version", "none"))
-        raise DataError.of(("format_version",), f"must be {FORMAT_VERSION}", given, source=str(path))
+    held, content = guard.load(path, [f"{name}/{field}" for name, cls in GROUPS.items() for field in _fields(cls)])
+    _check_format(held[""].attributes, str(path))
     problems: list[Problem] = []
-    names = [one.path for one in held.values() if one.is_dataset]
-    wanted = [name for name in names if _is_known(name, problems)]
-    content = guard.arrays(path, wanted)
+    known = {one.path: one for one in held.values() if one.is_dataset and _is_known(one.path, problems)}
     groups = {}
     for name, cls in GROUPS.items():
-        if name in held:
-            fields = {
-                one.split("/")[1]: Given(content[one], _text(held[one].attributes.get("units", "")), one)
-                for one in wanted
-                if one.split("/")[0] == name and one.split("/")[1] != VALID
-            }
-            group = sound(cls, fields, content.get(f"{name}/{VALID}"), problems)
+        fields = {one.path.split("/")[1]: one for one in known.values() if one.path.split("/")[0] == name}
+        mask = fields.pop(VALID, None)
+        given = {field: Given(content[one.path], one.units, one.path) for field, one in fields.items()}
+        if name in held and not held[name].is_dataset:
+            group = sound(cls, given, content[mask.path] if mask else None, problems)
             if group is not None:
                 groups[name] = group
     if not groups and not problems:
@@ -79,6 +68,44 @@ def read(path: str | Path) -> Measurements:
         raise DataError(problem.within(source=str(path)) for problem in problems)
     about = {one: dict(held[one].attributes) if one in held else {} for one in ABOUT}
     return Measurements(groups=groups, **about, source=path.name, sha256=digest(path))
+
+
+def is_measurement(root: Mapping[str, Any]) -> bool:
+    """Whether the attributes of a file's root say that it has the layout of imcsim."""
+    return root.get("format") == FORMAT
+
+
+def _check_format(root: Mapping[str, Any], source: str) -> None:
+    if not is_measurement(root):
+        remedy = "a file of another layout is read by a mapping: --map MAP.toml (docs/measurements.md)"
+        raise DataError.of(
+            ("format",), f'must be "{FORMAT}", an attribute of the root', str(root.get("format", "")), remedy, source
+        )
+    if root.get("format_version") != FORMAT_VERSION:
+        given = str(root.get("format_version", "none"))
+        raise DataError.of(("format_version",), f"must be {FORMAT_VERSION}", given, source=source)
+
+
+def _fields(cls: type[Group]) -> list[str]:
+    """The datasets that a group of a class may have."""
+    return [*cls.quantities(), *([VALID] if cls.masked else [])]
+
+
+def _is_known(path: str, problems: list[Problem]) -> bool:
+    """Whether a dataset has a place in the layout; what is misspelt is told, what is in no known group left alone."""
+    top, _, field = path.partition("/")
+    if top not in GROUPS:
+        near = did_you_mean(top, GROUPS)
+        if near.startswith("did you mean"):
+            problems.append(Problem((top,), f'unknown group "{top}"', remedy=near))
+        return False
+    if not field:
+        problems.append(Problem((top,), "must be a group", "a dataset"))
+        return False
+    known = _fields(GROUPS[top])
+    if field not in known:
+        problems.append(Problem((top, field), f'unknown dataset "{field}"', remedy=did_you_mean(field, known)))
+    return field in known
 
 
 def write(
@@ -93,24 +120,12 @@ def write(
     `sample` and `instrument` are texts and numbers that say what was measured, and how. Raises DataError, and writes
     nothing, where a group is not sound.
     """
-    import h5py
-
-    path = Path(path)
-    groups = list(groups)
-    problems: list[Problem] = []
-    for group in groups:
-        given = {name: Given(np.asarray(value), group.unit_of(name), name) for name, value in group.present.items()}
-        sound(type(group), given, None, problems)
+    path, groups = Path(path), list(groups)
+    about = {name: dict(one or {}) for name, one in zip(ABOUT, (sample, instrument), strict=True)}
+    problems = [*_unfit(groups, about)]
     if problems:
         raise DataError(problem.within(source=str(path)) for problem in problems)
-    with h5py.File("measurements.h5", "w", driver="core", backing_store=False, libver="earliest") as file:
-        file.attrs.update(format=FORMAT, format_version=FORMAT_VERSION)
-        for name, about in zip(ABOUT, (sample, instrument), strict=True):
-            file.create_group(name).attrs.update(about or {})
-        for group in groups:
-            _write_group(file.create_group(group.name), group)
-        file.flush()
-        image = file.id.get_file_image()
+    image = _image(groups, about)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         temporary.write_bytes(image)
@@ -125,36 +140,46 @@ def digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def _unfit(groups: Sequence[Group], about: Mapping[str, Mapping[str, Any]]) -> Iterator[Problem]:
+    """What cannot be written, or would not be read again."""
+    problems: list[Problem] = []
+    if not groups:
+        yield Problem((), "must have at least one group of measurements")
+    names = [group.name for group in groups]
+    yield from (Problem((name,), "is there more than once") for name in GROUPS if names.count(name) > 1)
+    for group in groups:
+        given = {name: Given(np.asarray(value), group.unit_of(name), "") for name, value in group.present.items()}
+        sound(type(group), given, None, problems)
+    yield from problems
+    for name, attributes in about.items():
+        for key, value in attributes.items():
+            if not isinstance(value, str | int | float):
+                yield Problem((name, key), "must be text or a number", repr(value))
+
+
+def _image(groups: Sequence[Group], about: Mapping[str, Mapping[str, Any]]) -> bytes:
+    """The bytes of the file, made in memory."""
+    import h5py
+
+    with h5py.File("measurements.h5", "w", driver="core", backing_store=False, libver="earliest") as file:
+        file.attrs.update(format=FORMAT, format_version=FORMAT_VERSION)
+        for name, attributes in about.items():
+            file.create_group(name).attrs.update(attributes)
+        for group in groups:
+            _write_group(file.create_group(group.name), group)
+        file.flush()
+        image: bytes = file.id.get_file_image()
+    return image
+
+
 def _write_group(target: Any, group: Group) -> None:
     for name, value in group.present.items():
-        field = group.quantities()[name]
         array = np.asarray(value)
-        stored = target.create_dataset(
-            name, data=array, **({"compression": "gzip", "shuffle": True} if array.ndim else {})
-        )
-        stored.attrs["description"] = field.what
+        packed = {"compression": "gzip", "shuffle": True} if array.ndim else {}
+        stored = target.create_dataset(name, data=array, **packed)
+        stored.attrs["description"] = group.quantities()[name].what
         stored.attrs["units"] = group.unit_of(name) or "1"
-        if name == group.masked:
-            mask = np.isfinite(array).astype(np.uint8)
-            target.create_dataset(VALID, data=mask, compression="gzip").attrs["description"] = (
-                f"1 where {name} is known"
-            )
-
-
-def _is_known(name: str, problems: list[Problem]) -> bool:
-    """Whether a dataset has a place in the layout; what is in no known group is left alone, a misspelt one told."""
-    top, _, field = name.partition("/")
-    if top not in GROUPS:
-        near = did_you_mean(top, GROUPS)
-        if near.startswith("did you mean"):
-            problems.append(Problem((top,), f'unknown group "{top}"', remedy=near))
-        return False
-    known = {*GROUPS[top].quantities(), *([VALID] if GROUPS[top].masked else [])}
-    if field not in known:
-        problems.append(Problem((top, field), f'unknown dataset "{field}"', remedy=did_you_mean(field, known)))
-        return False
-    return True
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else str(value)
+        known = np.isfinite(array)
+        if name == group.masked and not known.all():
+            mask = target.create_dataset(VALID, data=known.astype(np.uint8), compression="gzip")
+            mask.attrs.update(description=f"1 where {name} is known", units="1")

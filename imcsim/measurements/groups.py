@@ -17,9 +17,10 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True)
 class Quantity:
-    """What a field holds: `what`, along `axes`, of which all but the last `least` may be left out, in one of `units`.
+    """What a field holds: `what`, along `axes`, in one of `units`; without units it counts or names: whole numbers.
 
-    Without units it counts or names: whole numbers.
+    Leading axes beyond the last `least` may be left out: a `shared` field is then the same along them, any other has
+    them of length one.
     """
 
     name: str
@@ -28,6 +29,7 @@ class Quantity:
     least: int
     units: tuple[str, ...]
     required: bool
+    shared: bool
 
     @property
     def whole(self) -> bool:
@@ -37,15 +39,15 @@ class Quantity:
     @property
     def shape(self) -> str:
         """Its axes in words: "(times) or (cells, times)"."""
-        counts = range(self.least, len(self.axes) + 1)
-        return " or ".join(
-            f"({', '.join(self.axes[len(self.axes) - count :])})" if count else "one number" for count in counts
-        )
+        tails = [self.axes[len(self.axes) - count :] for count in range(self.least, len(self.axes) + 1)]
+        return " or ".join(f"({', '.join(tail)})" if tail else "one number" for tail in tails)
 
 
-def quantity(what: str, *axes: str, units: str = "", least: int | None = None, required: bool = False) -> Any:
-    """A field of a group; `units` are parted by blanks."""
-    told = {"what": what, "axes": axes, "units": tuple(units.split()), "required": required}
+def quantity(
+    what: str, *axes: str, units: str = "", least: int | None = None, required: bool = False, shared: bool = False
+) -> Any:
+    """A field of a group; `units` are parted by blanks, `least` is all of the axes where it is not given."""
+    told = {"what": what, "axes": axes, "units": tuple(units.split()), "required": required, "shared": shared}
     return dataclasses.field(default=None, metadata=told | {"least": len(axes) if least is None else least})
 
 
@@ -86,8 +88,8 @@ class ProgramVerify(Group):
     masked = "conductance"
     target: Array | None = quantity("the conductance asked for", "writes", units="S")
     conductance: Array | None = quantity("that of the last verify read", "writes", units="S")
-    low: Array | None = quantity("lower end of the window that a write had to hit", "writes", units="S")
-    high: Array | None = quantity("its upper end", "writes", units="S")
+    low: Array | None = quantity("lower end of the window to hit, NaN where it is open", "writes", units="S")
+    high: Array | None = quantity("its upper end, NaN where it is open", "writes", units="S")
     success: Array | None = quantity("1 where the last verify read lay in the window", "writes")
     pulses: Array | None = quantity("pulses it took", "writes")
     device: Array | None = quantity("which cell", "writes")
@@ -121,7 +123,7 @@ class Drift(Group):
     title = "cells after one write, read as time goes on"
     masked = "conductance"
     conductance: Array | None = quantity("what each read gave", "cells", "times", units="S", required=True)
-    time: Array | None = quantity("since the write", "cells", "times", units="s", least=1, required=True)
+    time: Array | None = quantity("since the write", "cells", "times", units="s", least=1, required=True, shared=True)
     target: Array | None = quantity("the conductance asked for", "cells", units="S")
     device: Array | None = quantity("which cell", "cells")
     row: Array | None = quantity("its row", "cells")
@@ -137,7 +139,7 @@ class AdcTransfer(Group):
     title = "a converter's codes along its range"
     unit: str = "1"  # of input
     input: Array | None = quantity("what was put in, rising", "steps", units="1 V A", required=True)
-    code: Array | None = quantity("what came out", "chips", "steps", "repeats", least=1, required=True)
+    code: Array | None = quantity("what came out", "chips", "steps", "repeats", least=2, required=True)
     bits: Array | None = quantity("of the converter", required=True)
     chip: Array | None = quantity("which chip", "chips")
 
@@ -153,9 +155,9 @@ class MacTransfer(Group):
     code: Array | None = quantity("what came out, sample by sample", "chips", "sums", "samples", least=2)
     counts: Array | None = quantity("how often each code came out", "chips", "sums", "codes", least=2)
     probability: Array | None = quantity("how probable each code is", "chips", "sums", "codes", units="1", least=2)
-    observations: Array | None = quantity("how many a probability is of", "chips", "sums", least=0)
+    observations: Array | None = quantity("how many a probability is of", "chips", "sums", least=0, shared=True)
     code_value: Array | None = quantity(
-        "the sum that each code stands for; without it the code itself", "codes", units="1"
+        "the sum that a code stands for; without it the code itself", "codes", units="1"
     )
     chip: Array | None = quantity("which chip, or which setting of it", "chips")
 
@@ -169,7 +171,7 @@ class PulseResponse(Group):
     masked = "conductance"
     unit: str = "S"  # of conductance
     conductance: Array | None = quantity(
-        "after each pulse; its first may be before any", "trains", "pulses", units="S 1", required=True
+        "after each pulse; the first may be before any", "trains", "pulses", units="S 1", required=True
     )
     direction: Array | None = quantity("1 for a train of pulses up, -1 for one down", "trains", required=True)
     device: Array | None = quantity("which cell", "trains")
@@ -200,7 +202,7 @@ class Spread(Group):
     unit: str = "1"  # of what is measured
     value: Array | None = quantity("each measurement", "dies", "places", "repeats", units="1 S V A Hz s ohm")
     mean: Array | None = quantity("the mean of the repeats", "dies", "places", units="1 S V A Hz s ohm")
-    sigma: Array | None = quantity("their standard deviation", "dies", "places", units="1 S V A Hz s ohm")
+    sigma: Array | None = quantity("the standard deviation of the repeats", "dies", "places", units="1 S V A Hz s ohm")
     repeats: Array | None = quantity("how many there are")
     die: Array | None = quantity("which die", "dies")
 

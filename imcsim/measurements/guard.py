@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -20,14 +21,15 @@ _MIB = 1 << 20
 LIMITS = {
     "memory_bytes": 6144 * _MIB,
     "cpu_s": 120,
-    "objects": 10_000,
+    "objects": 50_000,  # groups, datasets and attributes
     "dataset_bytes": 1024 * _MIB,
     "total_bytes": 2048 * _MIB,
-    "free_bytes": 16 * _MIB,  # what a dataset may unpack to, however little of it is stored
-    "ratio": 200,
+    "free_bytes": 64 * _MIB,  # what a dataset may unpack to, however little of it is stored
+    "ratio": 1000,
 }
 CLOCK_S = 180
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
+_SIGNED_AT = (0, *(512 << k for k in range(12)))  # HDF5 looks for it behind a block of the user's own
 
 
 @dataclass(frozen=True)
@@ -36,44 +38,50 @@ class Stored:
 
     path: str
     attributes: Mapping[str, Any]
-    shape: tuple[int, ...] | None = None
+    shape: tuple[int, ...] = ()
     dtype: str = ""
 
     @property
     def is_dataset(self) -> bool:
         """Whether it is a dataset."""
-        return self.shape is not None
+        return bool(self.dtype)
 
     @property
-    def count(self) -> int:
-        """How many values it holds."""
-        return int(np.prod(self.shape, dtype=np.int64)) if self.shape is not None else 0
+    def units(self) -> str:
+        """The unit that it says it is in, "" where it says none."""
+        return str(self.attributes.get("units", ""))
 
 
 def contents(path: Path) -> dict[str, Stored]:
     """What the HDF5 file at `path` holds, by path, no values read. Raises DataError."""
-    return _ask(path, ())[0]
+    return load(path, ())[0]
 
 
-def arrays(path: Path, wanted: Sequence[str]) -> dict[str, NDArray[Any]]:
-    """The values of the datasets `wanted`, by path; those that are not there are left out.
+def load(path: Path, wanted: Sequence[str]) -> tuple[dict[str, Stored], dict[str, NDArray[Any]]]:
+    """What an HDF5 file holds, and the values of those datasets `wanted` that are in it, both by path.
 
-    Raises DataError for a file that is broken, for what stands outside the file, is no number or unpacks beyond LIMITS.
+    Raises DataError for a file that is broken or refers to what stands outside it, and for datasets `wanted` that are
+    not of numbers or unpack beyond LIMITS.
     """
-    held, raw = _ask(path, wanted)
+    answer, raw = _ask(path, wanted)
+    held = {
+        one["path"]: Stored(one["path"], one["attributes"], tuple(one.get("shape") or ()), one.get("dtype", ""))
+        for one in answer["objects"]
+    }
     found: dict[str, NDArray[Any]] = {}
     at = 0
     for name in wanted:
-        if name in held:
-            one = held[name]
-            dtype = np.dtype(one.dtype).newbyteorder("<")
-            values = np.frombuffer(raw, dtype, one.count, at).reshape(one.shape or ())
-            at += one.count * dtype.itemsize
+        if name in held and held[name].is_dataset:
+            dtype = np.dtype(held[name].dtype)
+            count = math.prod(held[name].shape)
+            values = np.frombuffer(raw, dtype.newbyteorder("<"), count, at).reshape(held[name].shape)
+            at += values.nbytes
             found[name] = values.astype(dtype.newbyteorder("="), copy=False)
-    return found
+    return held, found
 
 
-def _ask(path: Path, wanted: Sequence[str]) -> tuple[dict[str, Stored], bytes]:
+def _ask(path: Path, wanted: Sequence[str]) -> tuple[dict[str, Any], bytes]:
+    """What the child answers: a table, and the bytes of the datasets."""
     _starts_as_hdf5(path)
     request = json.dumps({"paths": list(wanted), "limits": LIMITS})
     command = [sys.executable, "-P", str(_CHILD), str(path.resolve())]
@@ -82,32 +90,31 @@ def _ask(path: Path, wanted: Sequence[str]) -> tuple[dict[str, Stored], bytes]:
     except subprocess.TimeoutExpired:
         raise _error(path, "", f"was not read within {CLOCK_S} s: it may be broken") from None
     line, _, raw = ended.stdout.partition(b"\n")
-    try:
-        answer = json.loads(line) if ended.returncode == 0 else None
-    except ValueError:
-        answer = None
-    if answer is None:
-        raise _error(path, "", "is broken: the process that read it died", f"exit code {ended.returncode}")
+    if ended.returncode != 0:
+        raise _error(path, "", f"is broken: the process that read it died (exit code {ended.returncode})")
+    answer: dict[str, Any] = json.loads(line)
     if answer["refused"] is not None:
         raise _error(path, *answer["refused"])
-    held = {}
-    for one in answer["objects"]:
-        shape = tuple(one["shape"]) if one.get("shape") is not None else None
-        held[one["path"]] = Stored(one["path"], one["attributes"], shape, one.get("dtype", ""))
-    return held, raw
+    return answer, raw
 
 
 def _starts_as_hdf5(path: Path) -> None:
     try:
+        if path.exists() and not path.is_file():
+            raise _error(path, "", "is a folder, not a file" if path.is_dir() else "is not a file")
         with path.open("rb") as file:
-            start = file.read(len(SIGNATURE))
+            for at in _SIGNED_AT:
+                file.seek(at)
+                if file.read(len(SIGNATURE)) == SIGNATURE:
+                    return
     except FileNotFoundError:
         raise _error(path, "", "no such file") from None
+    except ValueError as error:  # a name that no file can have; DataError is one, too
+        raise error if isinstance(error, DataError) else _error(path, "", f"cannot be read: {error}") from None
     except OSError as error:
         raise _error(path, "", f"cannot be read: {error.strerror}") from None
-    if start != SIGNATURE:
-        raise _error(path, "", "is not an HDF5 file")
+    raise _error(path, "", "is not an HDF5 file")
 
 
 def _error(path: Path, inside: str, allowed: str, given: str = "") -> DataError:
-    return DataError.of((inside,) if inside else (), allowed, given, source=str(path))
+    return DataError.of(tuple(inside.split("/")) if inside else (), allowed, given, source=str(path))

@@ -1,4 +1,4 @@
-"""The commands that take a file of measurements: what is in it, and fits to it."""
+"""The command that fits noise models to a file of measurements."""
 
 from __future__ import annotations
 
@@ -14,34 +14,6 @@ from imcsim.errors import SpecError
 if TYPE_CHECKING:
     from imcsim.fit.estimators import Fits
     from imcsim.measurements.files import Measurements
-
-
-def inspect(options: argparse.Namespace) -> int:
-    """What a file of measurements holds, and what could be fitted from it; of a foreign file its datasets."""
-    from imcsim.measurements import guard
-    from imcsim.measurements.files import FORMAT
-
-    held = guard.contents(options.file)
-    if options.map is None and held[""].attributes.get("format") != FORMAT:
-        datasets = [one for one in held.values() if one.is_dataset]
-        if options.json:
-            plain = [
-                {"path": one.path, "shape": one.shape, "dtype": one.dtype, "units": one.attributes.get("units")}
-                for one in datasets
-            ]
-            print(json.dumps({"format": None, "datasets": plain}, indent=1))
-            return DONE
-        width = max((len(one.path) for one in datasets), default=0)
-        for one in datasets:
-            print(
-                f"{one.path:{width}}  {_shape(one.shape or ())}  {one.dtype}  {one.attributes.get('units', 'no unit')}"
-            )
-        print("not in imcsim's layout: a map brings it in, --map map.toml (docs/measurements.md)", file=sys.stderr)
-        return DONE
-    measurements = _read(options)
-    described = _described(measurements)
-    print(json.dumps(described, indent=1) if options.json else _in_words(measurements, described))
-    return DONE
 
 
 def fit(options: argparse.Namespace) -> int:
@@ -119,57 +91,6 @@ class _Bar:
     def __exit__(self, *_: object) -> None:
         if self.bar is not None:
             self.bar.close()
-
-
-def _described(measurements: Measurements) -> dict[str, Any]:
-    import numpy as np
-
-    from imcsim.fit.estimators import estimators
-
-    groups = {}
-    for name, group in measurements.groups.items():
-        fields = {}
-        for field, value in group.present.items():
-            known = value[np.isfinite(value)] if value.dtype.kind == "f" else value
-            fields[field] = {
-                "shape": list(value.shape),
-                "unit": group.unit_of(field),
-                "least": float(np.min(known)),
-                "largest": float(np.max(known)),
-                "missing": float(1 - known.size / max(value.size, 1)),
-            }
-        able = [
-            one for one, estimator in estimators().items() if estimator.group is type(group) and estimator.fits(group)
-        ]
-        groups[name] = {"title": group.title, "fields": fields, "fits": able}
-    return {
-        "source": measurements.source,
-        "sha256": measurements.sha256,
-        "sample": dict(measurements.sample),
-        "instrument": dict(measurements.instrument),
-        "groups": groups,
-    }
-
-
-def _in_words(measurements: Measurements, described: dict[str, Any]) -> str:
-    lines = [f"{measurements.source}: SHA-256 {measurements.sha256}"]
-    lines += [f"{kind}: {key} = {value}" for kind in ("sample", "instrument") for key, value in described[kind].items()]
-    for name, group in described["groups"].items():
-        lines += ["", f"{name}: {group['title']}"]
-        width = max(len(field) for field in group["fields"])
-        for field, one in group["fields"].items():
-            missing = f", {one['missing']:.1%} missing" if one["missing"] else ""
-            unit = f" {one['unit']}" if one["unit"] not in ("", "1") else ""
-            lines.append(
-                f"  {field:{width}}  {_shape(tuple(one['shape']))}  "
-                f"{one['least']:.4g} to {one['largest']:.4g}{unit}{missing}"
-            )
-        lines.append(f"  could be fitted: {', '.join(group['fits']) or 'nothing'}")
-    return "\n".join(lines)
-
-
-def _shape(shape: tuple[int, ...]) -> str:
-    return " x ".join(map(str, shape)) or "one number"
 
 
 def _plain(found: Fits) -> dict[str, Any]:
