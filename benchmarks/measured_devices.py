@@ -67,10 +67,11 @@ def rows(data: Path) -> Iterator[Row]:
             expected,
         )
     macro = results(data, "imc_sram_chip_probs", "imc_sram_chip_probs_sum90", "mac")
-    for chip in range(6):
+    points = ("2.5 MHz", "5 MHz", "10 MHz", "40 MHz", "40 MHz, 25 C", "40 MHz, 50 C")
+    for chip, point in enumerate(points):
         gain, sigma = shown(macro, f"gain[{chip}]"), shown(macro, f"output_sigma[{chip}]")
         text = f"{gain[0]}, {sigma[0]} ({sigma[1]})"
-        yield f"second macro, setting {chip}: gain, output sigma", text, gain[1], "0.96 to 1.00, 1.4 to 2.6"
+        yield f"second macro, {point}: gain, output sigma", text, gain[1], "0.96 to 1.00, 1.4 to 2.6"
     for chip in ("rp2040", "rp2350"):
         adc = results(data, "rp_sar_adc", f"rp_sar_adc_{chip}", "adc")
         count = 3 if chip == "rp2040" else 1

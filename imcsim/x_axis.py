@@ -19,6 +19,7 @@ ZERO_BELOW = 0.6  # decades from the smallest of them down to the place of a zer
 APART = 1.6  # times the next smaller value: each value has its own tick
 
 TIME = "read.now_s"
+DEVICE = "chip.device"  # a name, or the path of a file
 UNITS_S = {"s": 1.0, "min": 60.0, "h": 3600.0, "day": 86400.0, "year": 365 * 86400.0}
 
 
@@ -71,9 +72,11 @@ def scale(ax: Axes, path: str, values: Sequence[Any]) -> None:
 
 
 def text(value: Any, path: str = "") -> str:
-    """A value of a path as it is read: numbers in their shortest form, times in the unit that suits them."""
+    """A value of a path as it is read: numbers in their shortest form, times in their unit, devices by name."""
     if path == TIME and value:
         return duration(value)
+    if path == DEVICE and str(value).endswith(".toml"):
+        return str(value).rpartition("/")[2].removesuffix(".toml")
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 

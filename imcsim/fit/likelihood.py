@@ -22,8 +22,8 @@ Likelihood = Callable[[Array], Array]
 CHI2_95 = 3.841458820694124  # of one degree of freedom
 Z_95 = 1.959963984540054
 _DRAWS = 1999
-_REFITS = 499
-_REFITTED = 2000  # with more devices the second step of a draw changes nothing
+_REFITS = 699
+_REFITTED = 2000  # with more devices a second step of a draw changes nothing
 _STEP = 1e-4  # of the first axes
 _DECREMENT = 1e-3  # in units of log-likelihood: far below what any interval is made of
 _ALIKE = 1.0  # how far, in logarithm, curvatures along the axes may be from 1
@@ -404,18 +404,20 @@ def _best_across(inner: Likelihood, theta: Array, across: Array) -> float:
 def _bootstrap(inner: Likelihood, found: Maximum, rng: np.random.Generator, noun: str) -> Ends:
     """BCa intervals (Efron 1987) of devices drawn anew with replacement.
 
-    Each draw is fitted by two steps of scoring from the best fit of all, with the information of all; by one, where
-    there are thousands of devices.
+    Each draw is fitted by steps of scoring from the best fit of all, with the information of all: three, or two of many
+    devices, or one of thousands.
     """
     along, n, p = _along(inner, found.theta, found.axes), found.devices, found.axes.shape[1]
     scores = _gradient(along, np.zeros(p))
-    refits = n <= _REFITTED
+    refits = 0 if n > _REFITTED else 1 if n > _REFITTED // 4 else 2
     count = _REFITS if refits else _DRAWS
     weights = rng.multinomial(n, np.full(n, 1 / n), size=count).astype(float)
     steps = weights @ scores  # along the axes the information is 1
-    for k in range(count if refits else 0):
-        again = _gradient(_weighted(_from(along, steps[k]), weights[k]), np.zeros(p))
-        if np.isfinite(again).all() and np.abs(again).max() < np.abs(steps[k]).max():
+    for k in range(count):
+        for _ in range(refits):
+            again = _gradient(_weighted(_from(along, steps[k]), weights[k]), np.zeros(p))
+            if not (np.isfinite(again).all() and np.abs(again).max() < np.abs(steps[k]).max()):
+                break
             steps[k] += again
     drawn, influence = steps @ found.axes.T, scores @ found.axes.T
     low, high, se = (np.full(found.theta.size, np.nan) for _ in range(3))
