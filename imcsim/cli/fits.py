@@ -14,6 +14,7 @@ from imcsim.errors import SpecError
 if TYPE_CHECKING:
     from imcsim.fit.estimators import Fits
     from imcsim.measurements.files import Measurements
+    from imcsim.specs.library import DeviceModel
 
 
 def fit(options: argparse.Namespace) -> int:
@@ -35,30 +36,31 @@ def fit(options: argparse.Namespace) -> int:
     measurements = _read(options)
     with _Bar() as bar:
         found = fitted(measurements, options.seed, using=using, progress=bar)
-    if options.out is not None:
-        model = device_model(found.results, measurements, options.out.stem, options.base)
-        write_atomic(options.out, model.to_toml().encode())
+    print(json.dumps(_plain(found), indent=1) if options.json else _told(found), flush=True)
+    model = _model_of(found, measurements, options)
     if options.report is not None:
         from imcsim.fit_report import write_report
 
-        write_report(found, measurements, _model_of(found, measurements, options), options.report)
-    print(json.dumps(_plain(found), indent=1) if options.json else _told(found))
+        write_report(found, measurements, model, options.report)
+    if options.out is not None:
+        # what was fitted is told already; where no model comes of it, this says why
+        made = model or device_model(found.results, measurements, options.out.stem, options.base)
+        write_atomic(options.out, made.to_toml().encode())
     for path in (options.out, options.report and options.report / "report.html"):
         if path is not None:
             print(f"imcsim: {path}", file=sys.stderr)
     return SOME_FAILED if found.failures else DONE
 
 
-def _model_of(found: Fits, measurements: Measurements, options: argparse.Namespace) -> Any:
+def _model_of(found: Fits, measurements: Measurements, options: argparse.Namespace) -> DeviceModel | None:
+    """The device model of what was fitted; None where no part of a chip was, or none that a chip can have."""
     from imcsim.errors import FitError
     from imcsim.fit.model import device_model
 
     try:
         return device_model(found.results, measurements, options.out.stem if options.out else "fitted", options.base)
     except FitError:
-        if options.out is not None:
-            raise
-        return None  # nothing that was fitted is part of a chip: the report stands without a model
+        return None
 
 
 def _read(options: argparse.Namespace) -> Measurements:

@@ -195,9 +195,8 @@ def _note(
     if path.startswith("cell.valid") or path == "cell.g_max_S":
         return Note(source=source, unit=unit, reason="where the measurements end")
     if path == "cell.g_min_S":
-        return Note(
-            source="design choice", unit=unit, reason="a cell that stores 0 conducts nothing: none was measured"
-        )
+        nothing = "a cell that is off: next to nothing was measured, and is taken for none"
+        return Note(source=source, unit=unit, reason="where the measurements end" if _at(spec, path) else nothing)
     whose = next((name for part, name in made_by.items() if path == part or path.startswith(f"{part}.")), None)
     if whose is None:
         return None
