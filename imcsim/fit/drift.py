@@ -44,6 +44,7 @@ from imcsim.measurements.groups import Drift
 
 Array = NDArray[Any]
 
+_OUTERMOST = (0.001, 0.999)  # of the targets: single cells beyond are no states
 _ROBUST = 1.482602218505602  # standard deviation of a normal law over its median absolute deviation
 
 
@@ -92,8 +93,8 @@ class DriftFit:
             warnings=(*found.warnings(), *few_devices(cells, "cells"), *heavy, *_unlike(residuals)),
             components={"cell.t0_s": paths.t0_s, **law.components(found.values)},
             valid={
-                "g_low_S": float(np.min(paths.target)) * self.unit_S,
-                "g_high_S": float(np.max(paths.target)) * self.unit_S,
+                "g_low_S": float(np.quantile(paths.target, _OUTERMOST[0])) * self.unit_S,
+                "g_high_S": float(np.quantile(paths.target, _OUTERMOST[1])) * self.unit_S,
                 "t_max_s": last,
             },
             panels=self._panels(paths, law, found, residuals),
@@ -127,7 +128,7 @@ class DriftFit:
         t0 = float(np.nanmin(t))
         if np.nanmax(t) <= t0:
             raise FitError.of((WHERE, "time"), "is one time only: drift needs two or more", "1")
-        unit = self.state_unit_S or float(np.max(target)) * self.unit_S
+        unit = self.state_unit_S or float(np.quantile(target, _OUTERMOST[1])) * self.unit_S
         return Paths(
             np.where(there, g, np.nan),
             t,

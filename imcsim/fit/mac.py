@@ -138,6 +138,9 @@ def _chip(counts: Array, sums: Array, values: Array, known: bool) -> Chip:
         log_spread,
         True,
     )
+    share = below / total[None, :]
+    crossed = (share.min(axis=1) < 0.5) & (share.max(axis=1) > 0.5)  # else it lies beyond the sums that were put in
+    found, logs = np.where(crossed, found, np.nan), np.where(crossed, logs, np.nan)
     spreads = np.exp(logs)
     determinant = information[:, 0, 0] * information[:, 1, 1] - information[:, 0, 1] ** 2
     with np.errstate(all="ignore"):
@@ -148,7 +151,7 @@ def _chip(counts: Array, sums: Array, values: Array, known: bool) -> Chip:
 
     with np.errstate(all="ignore"):
         fitted = ndtr((found[:, None] - sums) / spreads[:, None])
-    misfit = float(np.nanmax(np.abs(fitted - below / total)))
+    misfit = float(np.nanmax(np.abs(fitted - share)))
     return Chip(found, spreads, se, mean, sigma, gain, gain_se, misfit)
 
 
@@ -325,8 +328,8 @@ def _flagged(chips: list[Chip], names: Array) -> list[str]:
         unfitted = int(np.sum(~np.isfinite(chip.thresholds)))
         if unfitted:
             told.append(
-                f"chip {name}: {unfitted} of {chip.thresholds.size} thresholds could not be fitted: "
-                "their codes hardly came out"
+                f"chip {name}: {unfitted} of {chip.thresholds.size} thresholds are not told: "
+                "their codes hardly came out, or lie beyond the sums that were put in"
             )
         if misfit > 0.2:
             told.append(f"chip {name}: its thresholds are not normal: probabilities are off by up to {misfit:.2f}")

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from drawn import polynomial
 
+import imcsim
 from imcsim.fit import (
     AdcFit,
     DriftFit,
@@ -18,7 +19,8 @@ from imcsim.fit import (
     SpectrumFit,
     TelegraphFit,
 )
-from imcsim.measurements import ReadNoise
+from imcsim.measurements import MacTransfer, ReadNoise
+from imcsim.specs.adc import IdealADC
 
 
 @pytest.fixture
@@ -152,3 +154,48 @@ def test_soft_bounds_pulses_and_their_spreads(rng):
     expected |= {"low": -0.6, "high": 0.6, "w_max_dtod_rel": 0.1, "w_min_dtod_rel": 0.1}
     expected |= {"up_down": 0.1, "dw_min_dtod_rel": 0.2, "up_down_dtod": 0.05}
     recovered(result, expected)
+
+
+def answers(rng, device, changes, reads=400):
+    """What a column of 64 ones of a chip answers to sums from 0 to 64, read again and again; and without any noise."""
+    base = {"array": {"rows": 64, "cols": 1, "weight_bits": 1, "mapping": "offset"}, "dac": {"bits": 1}}
+    converter = {"kind": "uniform", "bits": 7, "range": "given", "lo": 0.0, "hi": 127.0}
+    sums = np.arange(65)
+    inputs = (np.arange(64) < sums[:, None]).astype(float)
+
+    def read(spec, times):
+        crossbar = imcsim.manufacture(spec, (64, 1), 1).program(np.ones((64, 1)), rng).calibrate(inputs)
+        # +1 is stored as 1, and the product is twice the column less the inputs
+        return np.stack([(crossbar.mvm(inputs, rng)[:, 0] + sums) / 2 for _ in range(times)], axis=1)
+
+    noisy = imcsim.overlay(imcsim.overlay(imcsim.load(device), {**base, "adc": converter}), changes)
+    quiet = noisy.replace("adc", IdealADC())
+    if hasattr(quiet.cell, "read_noise_rel"):
+        quiet = quiet.replace("cell.read_noise_rel", 0.0)
+    if hasattr(quiet.cell, "sigma_t_pulse_s"):
+        quiet = quiet.replace("cell.sigma_t_pulse_s", 0.0)
+    code = np.rint(read(noisy, reads)).astype(int)
+    return MacTransfer(ideal_sum=sums.astype(float), code=code, code_value=np.arange(128.0)), read(quiet, 1)[:, 0]
+
+
+def test_the_column_of_an_sram_that_discharges_its_bit_line(rng):
+    """Droop bends it, mismatch of its cells moves it, read noise of each cell that conducts spreads it."""
+    data, quiet = answers(rng, "sram8t_65nm", {"cell": {"read_noise_rel": 0.3, "sigma_t_pulse_s": 0.0}})
+    result = MacFit().fit(data, rng)
+    sums = np.arange(5, 60)
+    error = 0.3 * np.sqrt(sums / 400)
+    np.testing.assert_array_less(np.abs(result.predict(sums) - quiet[sums]), 5 * error)
+    middles = np.arange(np.ceil(quiet[-1]) - 1) + 0.5
+    line = np.polyfit(np.interp(middles, quiet, np.arange(65)), middles, 1)
+    assert result["gain"].value == pytest.approx(line[0], rel=5e-3)
+    assert result["gain"].value < 0.99  # the line droops: a straight sum would have 1
+    assert result["transition_sigma"].value == pytest.approx(0.3 * np.sqrt(30), rel=0.15)
+
+
+def test_the_column_of_an_sram_that_shares_charge(rng):
+    data, quiet = answers(rng, "sram_cap_28nm", {"adc": {"noise_lsb": 1.5}}, 200)
+    result = MacFit().fit(data, rng)
+    sums = np.arange(8, 57)
+    np.testing.assert_array_less(np.abs(result.predict(sums) - quiet[sums]), 5 * 1.5 / np.sqrt(200))
+    recovered(result, {"gain": float(np.polyfit(np.arange(8, 57), quiet[8:57], 1)[0])})
+    assert result["transition_sigma"].value == pytest.approx(1.5, rel=0.05)
