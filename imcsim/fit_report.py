@@ -26,10 +26,10 @@ _PAGE = """<!doctype html>
 <title>{title}</title><style>
 body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 0 auto; padding: 1rem; }}
 body {{ color: #222; background: #fff; }}
-h1, h2 {{ line-height: 1.2; }} h2 {{ margin-top: 2.5rem; border-top: 1px solid #ccc; padding-top: 1rem; }}
+h1, h2 {{ line-height: 1.2; overflow-wrap: anywhere; }} h2 {{ margin-top: 2.5rem; border-top: 1px solid #ccc; padding-top: 1rem; }}
 .scroll {{ overflow-x: auto; }} table {{ border-collapse: collapse; font-variant-numeric: tabular-nums; }}
 th, td {{ text-align: left; padding: .25rem .8rem .25rem 0; border-bottom: 1px solid #e5e5e5; vertical-align: top; }}
-td.n {{ text-align: right; white-space: nowrap; }}
+td.n {{ text-align: right; white-space: nowrap; }} td.w {{ min-width: 14rem; }}
 .beware {{ border-left: .3rem solid #D55E00; padding: .5rem 1rem; background: #fdf3ec; }}
 .figures {{ display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 28rem), 1fr)); gap: 1rem; }}
 img {{ width: 100%; height: auto; }} pre {{ overflow-x: auto; background: #f6f6f6; padding: 1rem; font-size: .85rem; }}
@@ -111,7 +111,7 @@ def _row(one: Parameter) -> str:
     interval = f"{_number(one.low)} to {_number(one.high)}" if known else ""
     return (
         f"<tr><th>{_text(one.name)}</th><td class='n'>{_number(one.value)}</td><td class='n'>{interval}</td>"
-        f"<td>{_text(one.unit)}</td><td>{_text(one.what)}</td><td>{_text(one.interval)}</td></tr>"
+        f"<td>{_text(one.unit)}</td><td class='w'>{_text(one.what)}</td><td class='w'>{_text(one.interval)}</td></tr>"
     )
 
 

@@ -97,7 +97,7 @@ class DriftFit:
                 "g_high_S": float(np.quantile(paths.target, _OUTERMOST[1])) * self.unit_S,
                 "t_max_s": last,
             },
-            panels=self._panels(paths, law, found, residuals),
+            panels=self._panels(paths, law, found, residuals, rng),
             predict=lambda target_S, t_s: tuple(
                 part * self.unit_S
                 for part in law.predict(found.values, np.asarray(target_S, float) / self.unit_S, np.asarray(t_s, float))
@@ -170,7 +170,9 @@ class DriftFit:
             return logarithmic_law(paths)
         return relaxation_law(paths, self.degree) if name == "relaxation" else table_law(paths, self.degree)
 
-    def _panels(self, paths: Paths, law: Law, found: Maximum, residuals: Array) -> tuple[Panel, ...]:
+    def _panels(
+        self, paths: Paths, law: Law, found: Maximum, residuals: Array, rng: np.random.Generator
+    ) -> tuple[Panel, ...]:
         unit = unit_of(self.unit_S)
         order = np.argsort(paths.target)
         groups = [group for group in np.array_split(order, 4) if group.size]
@@ -215,8 +217,26 @@ class DriftFit:
                 y_label="cells",
                 marks=(Mark(kind="bars", x=edges, y=np.histogram(nu, edges)[0].astype(float), label="measured"),),
             ),
+            _overlay(paths, law, found, unit, rng),
             quantiles_against(residuals.ravel(), "normal", lambda share_: NORMAL.quantile(share_, 0.0)),
         )
+
+
+def _overlay(paths: Paths, law: Law, found: Maximum, unit: str, rng: np.random.Generator) -> Panel:
+    """How far cells are from their target at their last read: measured, and drawn from the law."""
+    last, at = _last(paths.g), _last(np.where(np.isfinite(paths.g), paths.t, np.nan))
+    mean, sigma = law.predict(found.values, paths.target, at)
+    measured, simulated = last - paths.target, mean - paths.target + sigma * rng.standard_normal(last.size)
+    edges = bins(measured)
+    return Panel(
+        title="Last read less the target: measured and simulated",
+        x_label=f"change ({unit})",
+        y_label="density",
+        marks=(
+            Mark(kind="bars", x=edges, y=np.histogram(measured, edges, density=True)[0], label="measured"),
+            Mark(kind="steps", x=edges, y=np.histogram(simulated, edges, density=True)[0], label="simulated"),
+        ),
+    )
 
 
 def _spread_at_the_end(paths: Paths) -> tuple[list[Parameter], list[str]]:

@@ -71,7 +71,7 @@ class SpectrumFit:
             warnings=(*dict.fromkeys(warnings), *few_devices(len(fits), "cells")),
             components=_components(values, [frequency for _, frequency, *_ in fits], interval),
             valid={"t_max_s": duration},
-            panels=tuple(_panel(k, *one, interval) for k, one in enumerate(fits[:6])),
+            panels=tuple(_panel(k, *one, interval, rng) for k, one in enumerate(fits[:6])),
             predict=lambda f_Hz: np.median(
                 [_density(one, np.asarray(f_Hz, float), _middle(fits[0][1])) for one in values], axis=0
             ),
@@ -239,12 +239,24 @@ def _components(values: Array, frequencies: list[Array], interval: float) -> dic
     return {"cell.flicker_noise": flicker, "cell.white_noise": white}
 
 
-def _panel(k: int, reads: Array, frequency: Array, power: Array, found: Maximum, interval: float) -> Panel:
+def _panel(
+    k: int,
+    reads: Array,
+    frequency: Array,
+    power: Array,
+    found: Maximum,
+    interval: float,
+    rng: np.random.Generator,
+) -> Panel:
     from scipy.signal import welch
 
     del power
-    bands, measured = welch(reads / reads.mean() - 1, 1 / interval, nperseg=max(64, reads.size // 16))
+    segment = max(64, reads.size // 16)
+    bands, measured = welch(reads / reads.mean() - 1, 1 / interval, nperseg=segment)
+    _, simulated = welch(_drawn(found, reads.size, interval, rng), 1 / interval, nperseg=segment)
+    shown = np.unique(np.geomspace(1, bands.size - 1, 200).astype(int))
     line = np.geomspace(frequency[0], frequency[-1], 100)
+    fitted = _density(found.values, line, _middle(frequency))
     return Panel(
         title=f"Spectrum of cell {k}",
         x_label="frequency (Hz)",
@@ -252,12 +264,16 @@ def _panel(k: int, reads: Array, frequency: Array, power: Array, found: Maximum,
         x_scale="log",
         y_scale="log",
         marks=(
-            Mark(kind="points", x=bands[1:], y=measured[1:], label="measured (Welch)"),
-            Mark(
-                kind="line",
-                x=line,
-                y=_density(found.values, line, _middle(frequency)),
-                label=f"fit: beta = {found.values[2]:.2f}",
-            ),
+            Mark(kind="points", x=bands[shown], y=measured[shown], label="measured (Welch)"),
+            Mark(kind="points", x=bands[shown], y=simulated[shown], label="simulated"),
+            Mark(kind="line", x=line, y=fitted, label=f"fit: beta = {found.values[2]:.2f}"),
         ),
     )
+
+
+def _drawn(found: Maximum, count: int, interval: float, rng: np.random.Generator) -> Array:
+    """A series with the fitted spectrum, of normal amplitudes at its frequencies."""
+    frequency = np.fft.rfftfreq(count, interval)
+    density = np.r_[0.0, _density(found.values, frequency[1:], _middle(frequency[1:]))]
+    parts = rng.standard_normal((2, frequency.size)) * np.sqrt(density * count / (4 * interval))
+    return np.fft.irfft(parts[0] + 1j * parts[1], count)
