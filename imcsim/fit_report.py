@@ -26,7 +26,8 @@ _PAGE = """<!doctype html>
 <title>{title}</title><style>
 body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 0 auto; padding: 1rem; }}
 body {{ color: #222; background: #fff; }}
-h1, h2 {{ line-height: 1.2; overflow-wrap: anywhere; }} h2 {{ margin-top: 2.5rem; border-top: 1px solid #ccc; padding-top: 1rem; }}
+h1, h2 {{ line-height: 1.2; overflow-wrap: anywhere; }}
+h2 {{ margin-top: 2.5rem; border-top: 1px solid #ccc; padding-top: 1rem; }}
 .scroll {{ overflow-x: auto; }} table {{ border-collapse: collapse; font-variant-numeric: tabular-nums; }}
 th, td {{ text-align: left; padding: .25rem .8rem .25rem 0; border-bottom: 1px solid #e5e5e5; vertical-align: top; }}
 td.n {{ text-align: right; white-space: nowrap; }} td.w {{ min-width: 14rem; }}
