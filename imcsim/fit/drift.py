@@ -6,6 +6,7 @@ of what a cell conducts at a time from the conductance asked for.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -39,6 +40,7 @@ from imcsim.fit.result import (
     few_devices,
     quantiles_against,
     unit_of,
+    warn_beyond,
 )
 from imcsim.measurements.groups import Drift
 
@@ -85,6 +87,11 @@ class DriftFit:
         residuals = law.standardised(found.values, paths)
         spread, heavy = _spread_at_the_end(paths)
         last = float(np.nanmax(paths.t - paths.t0_s))
+        valid = {
+            "g_low_S": float(np.quantile(paths.target, _OUTERMOST[0])) * self.unit_S,
+            "g_high_S": float(np.quantile(paths.target, _OUTERMOST[1])) * self.unit_S,
+            "t_max_s": last,
+        }
         return FitResult(
             estimator=f"{self.name}, {law.name}",
             group=self.group.name,
@@ -92,18 +99,20 @@ class DriftFit:
             goodness=_goodness(residuals) | ranking,
             warnings=(*found.warnings(), *few_devices(cells, "cells"), *heavy, *_unlike(residuals)),
             components={"cell.t0_s": paths.t0_s, **law.components(found.values)},
-            valid={
-                "g_low_S": float(np.quantile(paths.target, _OUTERMOST[0])) * self.unit_S,
-                "g_high_S": float(np.quantile(paths.target, _OUTERMOST[1])) * self.unit_S,
-                "t_max_s": last,
-            },
+            valid=valid,
             panels=self._panels(paths, law, found, residuals, rng),
-            predict=lambda target_S, t_s: tuple(
-                part * self.unit_S
-                for part in law.predict(found.values, np.asarray(target_S, float) / self.unit_S, np.asarray(t_s, float))
-            ),
+            predict=lambda target_S, t_s: self._predicted(law, found, valid, paths.t0_s, target_S, t_s),
             residuals=residuals,
         )
+
+    def _predicted(
+        self, law: Law, found: Maximum, valid: Mapping[str, float], t0_s: float, target_S: Any, t_s: Any
+    ) -> tuple[Array, Array]:
+        """Mean and standard deviation in S of cells of a target, t (t0 among it) after the write."""
+        target, t = np.asarray(target_S, float), np.asarray(t_s, float)
+        warn_beyond(valid, target, t - t0_s)
+        mean, sigma = law.predict(found.values, target / self.unit_S, t)
+        return mean * self.unit_S, sigma * self.unit_S
 
     def _paths(self, data: Drift) -> Paths:
         g = np.asarray(data.conductance) / self.unit_S

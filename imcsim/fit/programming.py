@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -24,6 +24,7 @@ from imcsim.fit.result import (
     few_devices,
     quantiles_against,
     unit_of,
+    warn_beyond,
 )
 from imcsim.fit.shares import share
 from imcsim.measurements.groups import ProgramVerify
@@ -128,6 +129,10 @@ class ProgrammingFit:
         mean, sigma, shape = model.parts(found.values, writes.x)
         residuals = model.law.standard(writes.value, writes.target + mean, sigma, shape)
         goodness, warnings = self._judged(writes, model, residuals, shape, ranking)
+        valid = {
+            "g_low_S": float(np.min(writes.target)) * self.unit_S,
+            "g_high_S": float(np.max(writes.target)) * self.unit_S,
+        }
         return FitResult(
             estimator=self.name,
             group=self.group.name,
@@ -135,12 +140,9 @@ class ProgrammingFit:
             goodness=goodness,
             warnings=(*found.warnings(), *few_devices(writes.devices), *warnings),
             components=self._components(model, found, writes),
-            valid={
-                "g_low_S": float(np.min(writes.target)) * self.unit_S,
-                "g_high_S": float(np.max(writes.target)) * self.unit_S,
-            },
+            valid=valid,
             panels=self._panels(writes, model, found, residuals, shape, rng),
-            predict=lambda target_S: self._predicted(model, found, writes, np.asarray(target_S, float)),
+            predict=lambda target_S: self._predicted(model, found, writes, np.asarray(target_S, float), valid),
             residuals=residuals,
         )
 
@@ -299,7 +301,10 @@ class ProgrammingFit:
         )
         return {"cell.programming": spec}
 
-    def _predicted(self, model: Model, found: Maximum, writes: Writes, target_S: Array) -> tuple[Array, Array]:
+    def _predicted(
+        self, model: Model, found: Maximum, writes: Writes, target_S: Array, valid: Mapping[str, float]
+    ) -> tuple[Array, Array]:
+        warn_beyond(valid, target_S)
         mean, sigma, _ = model.parts(found.values, target_S / writes.state_unit_S)
         return target_S + mean * writes.unit_S, sigma * writes.unit_S
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from imcsim.errors import ExtrapolationWarning
 from imcsim.specs.fields import Spec
 
 if TYPE_CHECKING:
@@ -102,6 +104,17 @@ class FitResult:
     def values(self) -> dict[str, float]:
         """The fitted values by name."""
         return {one.name: one.value for one in self.parameters}
+
+
+def warn_beyond(valid: Mapping[str, float], g_S: Any, t_s: Any = 0.0) -> None:
+    """Warn where a prediction is asked for states or times that were not measured."""
+    low, high = valid.get("g_low_S", -np.inf), valid.get("g_high_S", np.inf)
+    if np.min(g_S) < low * (1 - 1e-9) or np.max(g_S) > high * (1 + 1e-9):
+        told = f"extrapolated: states were measured from {low:.4g} to {high:.4g} S"
+        warnings.warn(told, ExtrapolationWarning, stacklevel=3)
+    latest = valid.get("t_max_s", np.inf)
+    if np.max(t_s) > latest * (1 + 1e-9):
+        warnings.warn(f"extrapolated: times were measured up to {latest:.4g} s", ExtrapolationWarning, stacklevel=3)
 
 
 def few_devices(count: int, noun: str = "devices") -> list[str]:

@@ -6,7 +6,7 @@ import drawn
 import numpy as np
 import pytest
 
-from imcsim.errors import FitError, SpecError
+from imcsim.errors import ExtrapolationWarning, FitError, SpecError
 from imcsim.fit import (
     AdcFit,
     ComponentsFit,
@@ -154,3 +154,17 @@ def test_few_devices_are_told_and_their_intervals_are_of_the_likelihood():
     )
     assert any("24 devices: fewer than 30" in warning for warning in result.warnings)
     assert "profile likelihood, within these devices" in result["sigma"].interval
+
+
+def test_a_prediction_beyond_what_was_measured_warns():
+    rng = np.random.default_rng(4)
+    result = ProgrammingFit(sigma="constant", mean="none", law="normal").fit(
+        drawn.writes(rng, np.ones(40), rng.uniform(5, 20, 40)), rng
+    )
+    result.predict(np.array([10e-6]))
+    with pytest.warns(ExtrapolationWarning, match="states were measured from"):
+        result.predict(np.array([50e-6]))
+    drift = DriftFit(law="logarithmic").fit(drawn.cmo_drift(rng, 60), rng)
+    drift.predict(50e-6, 1e5)  # the last that was read
+    with pytest.warns(ExtrapolationWarning, match="times were measured up to"):
+        drift.predict(50e-6, 1e9)
