@@ -25,6 +25,7 @@ WHERE = "adc_transfer"
 MISSING = -0.9  # LSB of DNL: a code as narrow as that does not come out
 SPIKE = 3.0  # LSB of DNL that are worth a warning
 _LEAST_CODES = 3
+_EVEN = 0.2  # of a step, by which steps of a ramp may differ
 _REACH = 8.0  # standard deviations from a transition within which an input tells of it
 _EDGE = 1  # codes at either end of what came out, cut off by the ramp
 
@@ -80,6 +81,7 @@ class AdcFit:
     """
 
     group = AdcTransfer
+    kind = "adc"
     name = "converter"
     chip: int = 0
 
@@ -108,6 +110,7 @@ class AdcFit:
         one = found[self.chip]
         component = MeasuredADC(bits=bits, noise_lsb=one.sigma / one.lsb, transitions=tuple(map(float, one.whole)))
         return FitResult(
+            kind=self.kind,
             estimator=self.name,
             group=self.group.name,
             parameters=tuple(told),
@@ -132,6 +135,9 @@ def _transfer(code: Array, inputs: Array, bits: int) -> Transfer:
     # the ramp's inputs by place: the share of conversions at or below a code, summed, is where the code ends
     place = np.cumsum(np.bincount(code.ravel(), minlength=levels))[bottom:top] / repeats
     spread = max(float(np.mean(code.std(axis=1, ddof=1))) * steps / levels, 0.3)
+    steps_of = np.diff(inputs)
+    if np.ptp(steps_of) > _EVEN * np.mean(steps_of):
+        raise FitError.of((WHERE, "input"), "must rise in steps of one size: the noise is told in steps of the ramp")
     if not np.any(code != code[:, :1]):
         raise FitError.of(
             (WHERE, "code"), "does not vary from repeat to repeat: the noise is too small for the steps of the ramp"

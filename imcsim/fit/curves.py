@@ -22,7 +22,6 @@ from imcsim.specs.curves import (
 
 Array = NDArray[Any]
 
-NAMES = ("constant", "polynomial", "exponential", "power", "logarithmic", "table")
 MOST_LEVELS = 64  # of a table: more states than that are no levels
 _FEW = 1e-12
 

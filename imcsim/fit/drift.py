@@ -62,6 +62,7 @@ class DriftFit:
     """
 
     group = Drift
+    kind = "drift"
     name = "drift"
     law: Literal["auto", "power", "logarithmic", "relaxation", "table"] = "auto"
     nu_mean: NuCurve = "auto"
@@ -93,6 +94,7 @@ class DriftFit:
             "t_max_s": last,
         }
         return FitResult(
+            kind=self.kind,
             estimator=f"{self.name}, {law.name}",
             group=self.group.name,
             parameters=(*fitted, *spread),

@@ -35,8 +35,12 @@ class Estimator(Protocol):
         """The class of the group."""
 
     @property
+    def kind(self) -> str:
+        """What the command line calls it."""
+
+    @property
     def name(self) -> str:
-        """What it fits."""
+        """What it fits, in words."""
 
     def fits(self, data: Any) -> bool:
         """Whether the group holds what it needs."""
@@ -46,17 +50,20 @@ class Estimator(Protocol):
 
 
 ESTIMATORS: Mapping[str, Callable[..., Any]] = {
-    "programming": ProgrammingFit,
-    "components": ComponentsFit,
-    "drift": DriftFit,
-    "read_noise": ReadNoiseFit,
-    "spectrum": SpectrumFit,
-    "telegraph": TelegraphFit,
-    "adc": AdcFit,
-    "mac": MacFit,
-    "pulses": PulseFit,
-    "power_up": PowerUpFit,
-    "spread": SpreadFit,
+    one.kind: one
+    for one in (
+        ProgrammingFit,
+        ComponentsFit,
+        DriftFit,
+        ReadNoiseFit,
+        SpectrumFit,
+        TelegraphFit,
+        AdcFit,
+        MacFit,
+        PulseFit,
+        PowerUpFit,
+        SpreadFit,
+    )
 }
 
 

@@ -31,7 +31,6 @@ class Chip:
 
     thresholds: Array
     spreads: Array
-    thresholds_se: Array
     mean: Array
     sigma: Array
     gain: Array  # offset, gain, curvature
@@ -55,6 +54,7 @@ class MacFit:
     """
 
     group = MacTransfer
+    kind = "mac"
     name = "macro"
     chip: int = 0
 
@@ -83,6 +83,7 @@ class MacFit:
             for one in _told(chip, f"[{name}]" if len(chips) > 1 else "")
         ]
         return FitResult(
+            kind=self.kind,
             estimator=self.name,
             group=self.group.name,
             parameters=(*_across(chips), *told),
@@ -142,9 +143,6 @@ def _chip(counts: Array, sums: Array, values: Array, known: bool) -> Chip:
     crossed = (share.min(axis=1) < 0.5) & (share.max(axis=1) > 0.5)  # else it lies beyond the sums that were put in
     found, logs = np.where(crossed, found, np.nan), np.where(crossed, logs, np.nan)
     spreads = np.exp(logs)
-    determinant = information[:, 0, 0] * information[:, 1, 1] - information[:, 0, 1] ** 2
-    with np.errstate(all="ignore"):
-        se = np.sqrt(information[:, 1, 1] / determinant) if known else np.full(found.size, np.nan)
     gain, weights = _line(found, values)
     gain_se = _errors(weights, counts, sums, found, spreads, information) if known else np.full(3, np.nan)
     from scipy.special import ndtr
@@ -152,7 +150,7 @@ def _chip(counts: Array, sums: Array, values: Array, known: bool) -> Chip:
     with np.errstate(all="ignore"):
         fitted = ndtr((found[:, None] - sums) / spreads[:, None])
     misfit = float(np.nanmax(np.abs(fitted - share)))
-    return Chip(found, spreads, se, mean, sigma, gain, gain_se, misfit)
+    return Chip(found, spreads, mean, sigma, gain, gain_se, misfit)
 
 
 def _begin(share: Array, sums: Array) -> tuple[Array, Array]:

@@ -14,17 +14,22 @@ from imcsim.specs.chip import ChipSpec
 from imcsim.specs.fields import Spec, fields_of, kind_of
 from imcsim.specs.library import DeviceModel, Note, read_device
 from imcsim.specs.pulsed import PulsedCell
-from imcsim.specs.resistive import LogarithmicDrift, NoDrift, RelaxationDrift, ResistiveCell, ValidRange
+from imcsim.specs.resistive import LogarithmicDrift, RelaxationDrift, ResistiveCell, ValidRange
 from imcsim.version import __version__
 
 # On which model what is fitted is laid, where none is named: arrays and converters are its own.
 BASES = {"resistive": "resistive_ideal", "pulsed": "pulsed_generic", "converter": "sram_ideal"}
-# The read noise that a chip draws is one estimator's: together they would count the same noise twice.
-_OF_STATES = ("programming", "drift", "read_noise")  # the first of them tells which states were measured
+_OF_STATES = (
+    "programming",
+    "drift",
+    "read_noise",
+    "spectrum",
+    "telegraph",
+)  # the first of them tells which states were measured
 _NOTHING = 0.02  # of the largest state
+# The read noise that a chip draws is one estimator's: together they would count the same noise twice.
 _NOISE = ("cell.white_noise", "cell.flicker_noise", "cell.telegraph_noise")
-_FITS_SPECTRUM = 0.5  # the largest deviation of a band of a spectrum that is believed
-_EXPLAINS = 0.5  # of the variance of reads, that traps must, to be the noise a chip draws
+_OF_READS = ("telegraph", "spectrum", "read_noise")  # the first that tells most of it
 
 
 class Fitted(Protocol):
@@ -35,7 +40,7 @@ class Fitted(Protocol):
     @property
     def parameters(self) -> tuple[Any, ...]: ...
     @property
-    def goodness(self) -> Mapping[str, float]: ...
+    def tells_most(self) -> bool: ...
     @property
     def warnings(self) -> tuple[str, ...]: ...
     @property
@@ -104,15 +109,9 @@ def _parts(results: Mapping[str, Fitted]) -> tuple[dict[str, Any], dict[str, str
 
 
 def _of_reads(results: Mapping[str, Fitted]) -> str | None:
-    """Whose read noise a chip draws: the traps' where they are most of it, the spectrum's where it fits."""
-    spectrum, traps = results.get("spectrum"), results.get("telegraph")
-    if traps is not None and "cell.telegraph_noise" in traps.components:
-        memory, share = list(traps.goodness.values())[:2]
-        if share > _EXPLAINS and abs(memory) < 0.1:
-            return "telegraph"
-    if spectrum is not None and list(spectrum.goodness.values())[-1] < _FITS_SPECTRUM:
-        return "spectrum"
-    return next((name for name in ("read_noise", "spectrum", "telegraph") if name in results), None)
+    """Whose read noise a chip draws."""
+    there = [name for name in _OF_READS if name in results]
+    return next((name for name in there if results[name].tells_most), there[-1] if there else None)
 
 
 def _laid_on(base: ChipSpec, parts: Mapping[str, Any], results: Mapping[str, Fitted], kind: str) -> ChipSpec:
@@ -135,7 +134,9 @@ def _resistive(base: ResistiveCell, parts: Mapping[str, Any], results: Mapping[s
     known = next((results[name].valid for name in _OF_STATES if name in results and results[name].valid), {})
     latest = results["drift"].valid.get("t_max_s") if "drift" in results else None
     g_max, low = known.get("g_high_S", base.g_max_S), known.get("g_low_S", 0.0)
-    g_min = low if low > _NOTHING * g_max else 0.0  # what conducts as little as that is a cell that is off
+    lowest = low if low > _NOTHING * g_max else None  # what conducts as little as that is a cell that is off
+    # cells about one state tell nothing of how far down a cell goes: to nothing, with a warning that it is extrapolated
+    g_min = lowest if lowest is not None and lowest < g_max / 2 else 0.0
     changes: dict[str, Any] = {path.partition(".")[2]: part for path, part in parts.items() if path.startswith("cell.")}
     drift = changes.get("drift")
     t0 = float(changes.get("t0_s", base.t0_s))
@@ -150,12 +151,12 @@ def _resistive(base: ResistiveCell, parts: Mapping[str, Any], results: Mapping[s
         t0_s=t0,
         clips="zero",
         programming=changes.get("programming"),
-        drift=drift if drift is not None else (NoDrift() if latest is None and "programming" not in changes else None),
+        drift=drift,
         white_noise=changes.get("white_noise"),
         flicker_noise=flicker,
         telegraph_noise=changes.get("telegraph_noise"),
         valid=ValidRange(
-            g_low_S=g_min or None, g_high_S=g_max, beyond_states="warning", t_max_s=latest, beyond_t_max="warning"
+            g_low_S=lowest, g_high_S=g_max, beyond_states="warning", t_max_s=latest, beyond_t_max="warning"
         ),
     )
 
@@ -195,7 +196,7 @@ def _note(
     if path.startswith("cell.valid") or path == "cell.g_max_S":
         return Note(source=source, unit=unit, reason="where the measurements end")
     if path == "cell.g_min_S":
-        nothing = "a cell that is off: next to nothing was measured, and is taken for none"
+        nothing = "a cell that is off"
         return Note(source=source, unit=unit, reason="where the measurements end" if _at(spec, path) else nothing)
     whose = next((name for part, name in made_by.items() if path == part or path.startswith(f"{part}.")), None)
     if whose is None:

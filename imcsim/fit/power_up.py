@@ -32,6 +32,7 @@ class PowerUpFit:
     """
 
     group = PowerUp
+    kind = "power_up"
     name = "power-up"
 
     def fits(self, data: PowerUp) -> bool:
@@ -74,6 +75,7 @@ class PowerUpFit:
             else [f"counts do not follow the normal model (chi-square p = {p:.1g}): see how they differ in the picture"]
         )
         return FitResult(
+            kind=self.kind,
             estimator=self.name,
             group=self.group.name,
             parameters=(*told, *each),

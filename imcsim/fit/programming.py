@@ -108,6 +108,7 @@ class ProgrammingFit:
     """
 
     group = ProgramVerify
+    kind = "programming"
     name = "programming error"
     mean: Literal["auto", "none", "constant", "polynomial", "table"] = "auto"
     mean_degree: int = 1
@@ -134,6 +135,7 @@ class ProgrammingFit:
             "g_high_S": float(np.max(writes.target)) * self.unit_S,
         }
         return FitResult(
+            kind=self.kind,
             estimator=self.name,
             group=self.group.name,
             parameters=(*fitted, *_success(data, rng)),

@@ -114,6 +114,7 @@ class PulseFit:
     """
 
     group = PulseResponse
+    kind = "pulses"
     name = "pulse response"
     model: Literal["auto", "constant", "linear", "soft_bounds", "exponential", "power", "table"] = "auto"
 
@@ -136,6 +137,7 @@ class PulseFit:
         values = np.array([one.value for one in told])
         missed = _missed(kind, values, whole)
         return FitResult(
+            kind=self.kind,
             estimator=f"{self.name}, {kind.replace('_', ' ')}",
             group=self.group.name,
             parameters=(*(_in_units(one, trains, data.unit) for one in told), *spread),

@@ -37,6 +37,7 @@ class ReadNoiseFit:
     """
 
     group = ReadNoise
+    kind = "read_noise"
     name = "read noise"
     sigma: Literal["auto", "constant", "power", "exponential"] = "auto"
     white: bool = False
@@ -61,12 +62,13 @@ class ReadNoiseFit:
         x, y = mean[there] * self.unit_S / unit, np.log(measured[there])
         cells = int(there.sum())
         if cells < 2:
-            return self._of_one(measured[there], reads[there], whole, white, unit)
+            return self._of_one(measured[there], reads[there], whole, white, unit, states(g * self.unit_S))
         curve, found, likelihood = self._chosen(x, y)
         fitted = parameters(likelihood, found, rng, noun="cells")
         middle = np.log(curve.value(found.values[:-1], x))
         residuals = (y - middle) / found.values[-1]
         return FitResult(
+            kind=self.kind,
             estimator=f"{self.name}, the white part" if self.white else self.name,
             group=self.group.name,
             parameters=(
@@ -84,10 +86,7 @@ class ReadNoiseFit:
                     sigma=curve.spec(found.values[:-1]), unit_S=self.unit_S, state_unit_S=unit
                 )
             },
-            valid={
-                "g_low_S": float(np.min(mean[there])) * self.unit_S,
-                "g_high_S": float(np.max(mean[there])) * self.unit_S,
-            },
+            valid=states(g * self.unit_S),
             panels=self._panels(x * unit / self.unit_S, x, y, curve, found, residuals, rng),
             predict=lambda g_S: curve.value(found.values[:-1], np.asarray(g_S, float) / unit) * self.unit_S,
             residuals=residuals,
@@ -123,7 +122,9 @@ class ReadNoiseFit:
             raise failed or FitError.of((WHERE,), "no curve could be fitted")
         return best
 
-    def _of_one(self, measured: Array, reads: Array, whole: Array, white: Array, unit: float) -> FitResult:
+    def _of_one(
+        self, measured: Array, reads: Array, whole: Array, white: Array, unit: float, valid: dict[str, float]
+    ) -> FitResult:
         """One cell: its own scatter, and nothing of others."""
         from imcsim.specs.curves import ConstantCurve
 
@@ -140,10 +141,12 @@ class ReadNoiseFit:
             interval="normal, of one cell; reads taken for independent",
         )
         return FitResult(
+            kind=self.kind,
             estimator=self.name,
             group=self.group.name,
             parameters=(one,),
             goodness={"white part of the variance": float((white[0] / whole[0]) ** 2)},
+            valid=valid,
             warnings=tuple(few_devices(1, "cells")),
             components={
                 "cell.white_noise": WhiteNoise(sigma=ConstantCurve(value=value), unit_S=self.unit_S, state_unit_S=unit)
@@ -202,6 +205,12 @@ def series(data: ReadNoise) -> Array:
             f"{int(np.isfinite(g).sum(axis=1).max())} reads",
         )
     return np.asarray(g[enough])
+
+
+def states(g_S: Array) -> dict[str, float]:
+    """From which to which mean conductance series of reads (cells, reads) go: `valid` of a fit."""
+    mean = np.nanmean(g_S, axis=1)
+    return {"g_low_S": float(mean.min()), "g_high_S": float(mean.max())}
 
 
 def _white(g: Array) -> Array:

@@ -69,19 +69,22 @@ class Panel:
 
 @dataclass(frozen=True, kw_only=True)
 class FitResult:
-    """What one estimator found in one group of measurements.
+    """What one estimator found in one group of measurements; `kind` is what `imcsim fit --only` calls the estimator.
 
     `goodness` says how well it fits, by name; `components` are the specs that come of it, by their place in a chip
-    ("cell.programming"); `valid` where the measurements end, of the fields of cell.valid; `predict` takes what the
-    estimator says it does; `residuals` are in standard deviations of the fitted law, as far as there is one.
+    ("cell.programming"), and `tells_most` whether they stand for most of what was measured; `valid` where the
+    measurements end, of the fields of cell.valid; `predict` takes what the estimator says it does; `residuals` are in
+    standard deviations of the fitted law, as far as there is one.
     """
 
+    kind: str
     estimator: str
     group: str
     parameters: tuple[Parameter, ...]
     goodness: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
     warnings: tuple[str, ...] = ()
-    components: Mapping[str, Spec | float | str] = field(default_factory=lambda: MappingProxyType({}))
+    components: Mapping[str, Spec | float] = field(default_factory=lambda: MappingProxyType({}))
+    tells_most: bool = True
     valid: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
     panels: tuple[Panel, ...] = ()
     predict: Callable[..., Any] | None = field(default=None, compare=False, repr=False)
@@ -98,7 +101,7 @@ class FitResult:
         """The device model of this fit alone, laid on the device `base`: see imcsim.fit.model.device_model."""
         from imcsim.fit.model import device_model
 
-        return device_model({self.estimator: self}, measurements, name, base)
+        return device_model({self.kind: self}, measurements, name, base)
 
     @property
     def values(self) -> dict[str, float]:

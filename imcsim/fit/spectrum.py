@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from imcsim.errors import FitError
 from imcsim.fit.likelihood import Free, Maximum, maximise, parameters
-from imcsim.fit.read_noise import series
+from imcsim.fit.read_noise import series, states
 from imcsim.fit.result import FitResult, Mark, Panel, Parameter, few_devices
 from imcsim.measurements.groups import ReadNoise
 from imcsim.specs.curves import ConstantCurve
@@ -20,6 +20,8 @@ Array = NDArray[Any]
 
 WHERE = "read_noise"
 _LEAST_READS = 64
+_WORST = "largest deviation of 50 bands from the spectrum"
+_BELIEVED = 0.5  # the most of it with which a chip draws the spectrum
 _TAPERED = 0.1  # of a series, a cosine at its ends: leakage of a steep spectrum would make it look flatter
 
 
@@ -33,6 +35,7 @@ class SpectrumFit:
     """
 
     group = ReadNoise
+    kind = "spectrum"
     name = "spectrum of read noise"
 
     def fits(self, data: ReadNoise) -> bool:
@@ -62,15 +65,17 @@ class SpectrumFit:
             warnings += found.warnings()
         values = np.array([found.values for *_, found in fits])
         told = [*_overall(values), *told]
-        duration = interval * relative.shape[1]
+        goodness = _goodness(fits)
         return FitResult(
+            kind=self.kind,
             estimator=self.name,
             group=self.group.name,
             parameters=tuple(told),
-            goodness=_goodness(fits),
+            goodness=goodness,
             warnings=(*dict.fromkeys(warnings), *few_devices(len(fits), "cells")),
             components=_components(values, [frequency for _, frequency, *_ in fits], interval),
-            valid={"t_max_s": duration},
+            tells_most=goodness[_WORST] < _BELIEVED,
+            valid=states(relative),
             panels=tuple(_panel(k, *one, interval, rng) for k, one in enumerate(fits[:6])),
             predict=lambda f_Hz: np.median(
                 [_density(one, np.asarray(f_Hz, float), _middle(fits[0][1])) for one in values], axis=0
@@ -221,7 +226,7 @@ def _goodness(fits: list[Any]) -> dict[str, float]:
     )
     return {
         "spread of the periodogram over the spectrum (1 if it is right)": float(np.std(ratios)),
-        "largest deviation of 50 bands from the spectrum": float(np.max(np.abs(coarse - 1))),
+        _WORST: float(np.max(np.abs(coarse - 1))),
     }
 
 

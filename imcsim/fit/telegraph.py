@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from imcsim.errors import FitError
 from imcsim.fit.likelihood import Free, Maximum, parameters
-from imcsim.fit.read_noise import series
+from imcsim.fit.read_noise import series, states
 from imcsim.fit.result import FitResult, Mark, Panel, Parameter, few_devices, unit_of
 from imcsim.kernels.chains import forward, smoothed, viterbi
 from imcsim.measurements.groups import ReadNoise
@@ -30,6 +30,8 @@ _LEAST_READS = 200
 _ROUNDS, _ROUNDS_OF_ALL = 60, 12  # of expectation and maximisation; Newton's method goes on from there
 _WORTH = 10.0  # of BIC, that another trap must be worth: very strong evidence (Kass & Raftery 1995)
 _SHORT = 10_000  # reads on which a number of traps is first tried
+_MOST = 0.5  # of the variance, that traps must have to be the noise a chip draws
+_WHITE = 0.1  # a correlation of neighbours below which what is left is white
 _SEEN = 1.0  # an amplitude below so many sigma of the white noise
 
 
@@ -68,6 +70,7 @@ class TelegraphFit:
     """
 
     group = ReadNoise
+    kind = "telegraph"
     name = "telegraph noise"
     most: int = 3
     unit_S: float = 1e-6
@@ -185,23 +188,25 @@ class TelegraphFit:
         memory = [
             _memory(_residuals(one[np.isfinite(one)], traps)) for one, (traps, _) in zip(reads, decoded, strict=True)
         ]
-        if np.median(memory) > 0.1:
+        if np.median(memory) > _WHITE:
             warnings.append(
                 f"what is left beside the traps is not white: reads that follow each other correlate by "
                 f"{np.median(memory):.2f}; see the spectrum"
             )
         if interval is None:
             warnings.append("the interval of reads is not known: rates are per read, not per second")
+        explained = float(np.median((relative * means) ** 2 / np.nanvar(reads, axis=1)))
         return FitResult(
+            kind=self.kind,
             estimator=self.name,
             group=self.group.name,
             parameters=(*overall, *told),
             goodness={
                 "correlation of neighbouring residuals, middle of the cells": float(np.median(memory)),
-                "share of the variance that is of traps, middle of the cells": float(
-                    np.median((relative * means) ** 2 / np.nanvar(reads, axis=1))
-                ),
+                "share of the variance that is of traps, middle of the cells": explained,
             },
+            tells_most=bool(amplitudes.size and explained > _MOST and abs(np.median(memory)) < _WHITE),
+            valid=states(reads * self.unit_S),
             warnings=(*dict.fromkeys(warnings), *few_devices(len(decoded), "cells")),
             components=components,
             panels=tuple(

@@ -30,6 +30,7 @@ class SpreadFit:
     """
 
     group = Spread
+    kind = "spread"
     name = "variance by origin"
 
     def fits(self, data: Spread) -> bool:
@@ -95,6 +96,7 @@ class SpreadFit:
         edges = bins(deviations)
         by_die = np.sort(np.nanmean(mean, axis=1)) / overall - 1
         return FitResult(
+            kind=self.kind,
             estimator=self.name,
             group=self.group.name,
             parameters=tuple(told),
@@ -163,6 +165,7 @@ class ComponentsFit:
     """
 
     group = ProgramVerify
+    kind = "components"
     name = "variance of writes by origin"
     unit_S: float = 1e-6
 
@@ -212,6 +215,7 @@ class ComponentsFit:
             )
         negative = [name for name, part in zip((*codes, "cycle"), found, strict=True) if part < 0]
         return FitResult(
+            kind=self.kind,
             estimator=self.name,
             group=self.group.name,
             parameters=tuple(told),

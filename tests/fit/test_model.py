@@ -138,7 +138,15 @@ def test_what_is_no_part_of_a_chip_gives_no_model(measured, rng):
 def test_a_result_makes_its_own_model(measured, rng):
     measurements = measured(drawn.by_polynomial(rng, drawn.PCM_SIGMA, 25.0, 500))
     result = fit(measurements).results["programming"]
-    assert result.to_model(measurements, "alone").spec.cell.programming is not None
+    cell = result.to_model(measurements, "alone").spec.cell
+    assert cell.programming is not None
+    assert cell.g_max_S == pytest.approx(result.valid["g_high_S"])
+    assert cell.drift is None  # nobody knows it: a later read is refused
+    reads = measured(drawn.sonos_reads(rng, 40))
+    for name, one in fit(reads, using=estimators(only=["read_noise", "telegraph"])).results.items():
+        noisy = one.to_model(reads, "alone").spec.cell
+        assert noisy.white_noise is not None, name
+        assert noisy.g_max_S == pytest.approx(np.nanmax(reads.groups["read_noise"].conductance.mean(axis=1)))
 
 
 def test_the_same_seed_gives_the_same_intervals(measured, rng):
