@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -21,6 +23,11 @@ from imcsim.study.canonical import digest
 from imcsim.study.store import Artifacts
 from imcsim.study.work import Key, Work
 from imcsim.training import accuracy
+
+MOST_TOGETHER = 16  # dies of an ensemble: from four on, a die hardly gets cheaper
+MEMORY_BYTES = 2**26  # that an ensemble may take
+
+_Reads = tuple[int, Sequence[int]]  # a die and its reads
 
 
 def evaluate(
@@ -52,14 +59,61 @@ def evaluate(
     notes |= trained.get("outcomes", {"stopped": True} if trained.get("stopped") else {})
     data = datasets.load(design.dataset)
     network, beyond = _calibrated(design, training, trained, data)
-    dies: dict[int, TimedDie] = {}
-    for die, read in replicates:
-        if die not in dies:
-            key, probing = draw_key(child(design.seed, "die", die)), child(design.seed, "compensation", training, die)
-            dies[die] = TimedDie(network, key, design.read, data.x_train, probing)
-        z = dies[die].logits(data.x_test, child(design.seed, "read", training, die, read))
-        told = {**notes, "extrapolated": True} if beyond or dies[die].extrapolated else notes
-        yield {"accuracy": accuracy(z, data.y_test), "accuracy_float": float(trained["accuracy"]), **told}
+    for dies in _groups(replicates, _most_together(network, len(data.x_test))):
+        for of_read, extrapolated in _on_dies(network, design, training, dies, data):
+            told = {**notes, "extrapolated": True} if beyond or extrapolated else notes
+            yield {"accuracy": of_read, "accuracy_float": float(trained["accuracy"]), **told}
+
+
+def _groups(replicates: Sequence[tuple[int, int]], most: int) -> Iterator[Sequence[_Reads]]:
+    """Dies in their order, up to `most` at a time, of as many reads each."""
+    dies: list[_Reads] = [
+        (die, [read for _, read in group]) for die, group in itertools.groupby(replicates, lambda one: one[0])
+    ]
+    for _, alike in itertools.groupby(dies, lambda die: len(die[1])):
+        group = list(alike)
+        yield from (group[first : first + most] for first in range(0, len(group), most))
+
+
+def _most_together(network: ChipNetwork, samples: int) -> int:
+    """How many dies of a network are read as one ensemble: more share what a call sets up, and take more memory."""
+    silicon = [layer.die.currents for layer in network.layers]
+    columns = sum(math.prod(currents.shape[3:]) for currents in silicon)
+    # of a die: what is made of its cells, some eight times their currents; and the sums of every column
+    of_a_die: int = 8 * sum(currents.nbytes for currents in silicon) + 8 * samples * columns
+    return max(1, min(MOST_TOGETHER, MEMORY_BYTES // of_a_die))
+
+
+def _on_dies(
+    network: ChipNetwork, design: Design, training: int, dies: Sequence[_Reads], data: DataSet
+) -> Iterator[tuple[float, bool]]:
+    """The accuracy of each read of each die, one after the other, and whether a device model was extrapolated."""
+    if len(dies) > 1:
+        try:
+            found = list(_together(network, design, training, dies, data))
+        except Exception:  # of which die it is, is told by itself
+            for die in dies:
+                yield from _together(network, design, training, [die], data)
+        else:
+            yield from found
+    else:
+        yield from _together(network, design, training, dies, data)
+
+
+def _together(
+    network: ChipNetwork, design: Design, training: int, dies: Sequence[_Reads], data: DataSet
+) -> Iterator[tuple[float, bool]]:
+    """The same of dies as one ensemble, in which each has the bits that it has alone."""
+    keys = [draw_key(child(design.seed, "die", die)) for die, _ in dies]
+    probing = [child(design.seed, "compensation", training, die) for die, _ in dies]
+    timed = TimedDie(network, keys, design.read, data.x_train, probing)
+    found: list[list[float]] = []  # read by read, as far as they were asked for
+    for member, (_, reads) in enumerate(dies):
+        for place in range(len(reads)):
+            if place == len(found):
+                rng = [child(design.seed, "read", training, die, those[place]) for die, those in dies]
+                found.append([accuracy(z, data.y_test) for z in timed.logits(data.x_test, rng)])
+            yield found[place][member], timed.extrapolated
 
 
 def _of_dies_that_learned(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -13,6 +13,7 @@ import numpy as np
 from imcsim.cells.drift import check_time
 from imcsim.errors import ExtrapolationWarning, Problem, SpecError
 from imcsim.network.on_chip import ChipNetwork
+from imcsim.rng import Generators
 from imcsim.specs.cells import Cell
 from imcsim.specs.fields import Spec, kind_of, limited
 from imcsim.specs.resistive import ResistiveCell
@@ -69,12 +70,13 @@ def _of_time(now_s: float, cell: ResistiveCell) -> Iterable[Problem]:
 class TimedDie:
     """A programmed network on the die of `key`, read when and as `read` says: its drift undone by probes of `x_train`.
 
-    Without a key it is on its die. `extrapolated` says whether what was written or read so far lies beyond what the
-    device model was measured for.
+    Without a key it is on its die; of many keys on an ensemble of dies, which takes generators of as many and gives
+    (members, samples, outputs). `extrapolated` says whether what was written or read so far lies beyond what the device
+    model was measured for: states and times, which are those of all dies.
     """
 
     def __init__(
-        self, network: ChipNetwork, key: int | None, read: ReadSpec, x_train: Array, probing: np.random.Generator
+        self, network: ChipNetwork, key: int | Sequence[int] | None, read: ReadSpec, x_train: Array, probing: Generators
     ) -> None:
         self._read = read
         self._beyond: list[str] = []
@@ -89,7 +91,7 @@ class TimedDie:
     def extrapolated(self) -> bool:
         return bool(self._beyond)
 
-    def logits(self, x: Array, rng: np.random.Generator) -> Array:
+    def logits(self, x: Array, rng: Generators) -> Array:
         """The network's outputs (samples, outputs) for x (samples, inputs)."""
         with extrapolations(self._beyond):
             return self._network.logits(x, rng, now_s=self._read.now_s)

@@ -8,9 +8,15 @@ from evaluating import evaluate_now
 
 from imcsim import datasets
 from imcsim.errors import SpecError
+from imcsim.experiment import evaluate as evaluation
 from imcsim.experiment import trained as training_artifacts
+from imcsim.experiment.evaluate import WORK
+from imcsim.experiment.reading import TimedDie
 from imcsim.experiment.study_file import read_study
+from imcsim.experiment.trained import make_training, training_key
+from imcsim.experiment.tune import read_config
 from imcsim.network.mlp import logits
+from imcsim.rng import child, draw_key
 from imcsim.study.plan import Cell
 from imcsim.study.statistics import mean_interval
 from imcsim.study.store import Artifacts
@@ -117,6 +123,58 @@ def test_a_point_is_the_same_alone_and_in_company_in_any_order(cells, artifacts)
     turned = evaluate_now(cell, 1, replicates[::-1], artifacts)[::-1]
     alone = [evaluate_now(cell, 1, [replicate], artifacts)[0] for replicate in replicates]
     assert together == turned == alone
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ("chip.cell.mismatch_sigma_rel=0.3", "chip.cell.read_noise_rel=0.5"),
+        ("chip.device=sram8t_65nm", "chip.adc.kind=sar"),
+        ("chip.device=pcm", "read.now_s=3600", "read.compensation=per_column"),
+        ("chip.device=pcm", "read.now_s=1e11"),  # beyond what was measured
+        ("chip.device=pcm", "chip.wires.r_col_ohm=5", "chip.wires.r_row_ohm=5"),
+    ],
+)
+def test_dies_that_are_read_as_an_ensemble_are_to_the_bit_what_each_is_alone(cells, artifacts, monkeypatch, settings):
+    (cell,) = cells('"chip.array.rows" = [64]', *QUICK, *settings)
+    replicates = [(die, read) for die in (0, 1, 2, 5) for read in (0, 1)]
+    together = evaluate_now(cell, 0, replicates, artifacts)
+    monkeypatch.setattr(evaluation, "MOST_TOGETHER", 1)
+    assert evaluate_now(cell, 0, replicates, artifacts) == together
+    assert len({values["accuracy"] for values in together}) > 1
+
+
+def test_dies_go_together_with_as_many_reads_each_and_in_their_order():
+    replicates = [(0, 0), (1, 0), (2, 0), (3, 0), (3, 1), (4, 0), (4, 1), (5, 0)]
+    groups = list(evaluation._groups(replicates, 2))
+    assert groups == [[(0, [0]), (1, [0])], [(2, [0])], [(3, [0, 1]), (4, [0, 1])], [(5, [0])]]
+
+
+def test_an_error_of_one_die_is_told_of_that_die_in_company(cells, artifacts, monkeypatch):
+    (cell,) = cells('"chip.adc.bits" = [6]', "chip.cell.mismatch_sigma_rel=0.3", *QUICK)
+    broken = draw_key(child(0, "die", 2))
+
+    class Timed(TimedDie):
+        def __init__(self, network, key, *others):
+            if broken in key:
+                raise RuntimeError("die 2")
+            super().__init__(network, key, *others)
+
+    sound = evaluate_now(cell, 0, [(die, 0) for die in range(5)], artifacts)
+    monkeypatch.setattr(evaluation, "TimedDie", Timed)
+    found = WORK.evaluate(cell.config, 0, [(die, 0) for die in range(5)], artifacts)
+    assert [next(found), next(found)] == sound[:2]
+    with pytest.raises(RuntimeError, match="die 2"):
+        next(found)
+
+
+def test_memory_bounds_how_many_dies_go_together(cells, artifacts, monkeypatch):
+    (cell,) = cells('"chip.adc.bits" = [6]', *QUICK)
+    design, _ = read_config(cell.config)
+    trained = make_training(training_key(design, 0))
+    network, _ = evaluation._calibrated(design, 0, trained, datasets.load("digits"))
+    assert evaluation._most_together(network, 359) > 4
+    assert evaluation._most_together(network, 10**6) == 1
 
 
 # ---- the float baseline
