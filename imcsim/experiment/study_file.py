@@ -33,7 +33,7 @@ from imcsim.specs.codec import Blocks, InlineTable, build, format_toml, format_v
 from imcsim.specs.fields import Spec
 from imcsim.specs.library import is_path, load, read_device
 from imcsim.study.grid import axes_of, multiplied
-from imcsim.study.plan import Axis, Cell, Gap, Plan, PlotSpec, Replicates, plot_problems
+from imcsim.study.plan import Axis, Cell, Gap, Plan, PlotSpec, Replicates, YieldSpec, plot_problems
 from imcsim.study.quantities import Quantity
 from imcsim.training import StopSpec, TrainingSpec
 
@@ -41,7 +41,7 @@ T = TypeVar("T", bound=Spec)
 
 SECTIONS = (
     *("name", "dataset", "seed", "replicates", "network", "training", "stop", "chip", "read"),
-    *("alignment", "gradient", "variants", "ladders", "grid", "gaps", "tune", "plot", "scope"),
+    *("alignment", "gradient", "variants", "ladders", "grid", "gaps", "tune", "plot", "yield", "scope"),
 )
 
 TABLES = ("replicates", "network", "training", "chip", "read", "variants", "ladders", "grid")
@@ -108,6 +108,7 @@ def _plan(
     if not isinstance(gaps, bool):
         problems.append(Problem(("gaps",), "must be true or false", format_value(gaps)))
     plot = _optional(PlotSpec, "plot", table, problems)
+    yields = _optional(YieldSpec, "yield", table, problems)
     design, stand_in = _design(table, sections, folder, problems)
     before = len(problems)
     variants, chips = without_devices(sections["variants"], sections["chip"], folder, problems)
@@ -151,7 +152,8 @@ def _plan(
     if problems:
         return None
     whole, cells = {**table, **sections}, repeated(cells, more)
-    return _assembled(name, whole, folder, design, sweep, axes, cells, missing, replicates, plot, tuned, problems)
+    shown = plot, yields
+    return _assembled(name, whole, folder, design, sweep, axes, cells, missing, replicates, shown, tuned, problems)
 
 
 def _design(
@@ -220,10 +222,11 @@ def _assembled(
     cells: Sequence[Cell],
     gaps: Sequence[Gap],
     replicates: Replicates,
-    plot: PlotSpec | None,
+    shown: tuple[PlotSpec | None, YieldSpec | None],
     tuned: TunePlan | None,
     problems: list[Problem],
 ) -> Plan | None:
+    plot, yields = shown
     notes = []
     data = datasets.load(design.dataset)
     if tuned:
@@ -247,6 +250,7 @@ def _assembled(
         **({"gaps": True} if table.get("gaps") else {}),
         **({"tune": tuned.described()} if tuned else {}),
         **({"plot": to_table(plot)} if plot else {}),
+        **({"yield": to_table(yields)} if yields else {}),
     }
     # of a device's path only the name, so that the text is the same wherever the file lies
     # beside variants with devices of their own, only what is said of all of them
@@ -265,6 +269,7 @@ def _assembled(
             chance=1.0 / data.classes,
             test_samples=len(data.y_test),
             plot=plot,
+            yields=yields,
             tuned=tuned.paths if tuned else (),
             quantities=_quantities(cells),
             gaps=tuple(gaps),

@@ -134,8 +134,8 @@ def _results(folder: Path) -> Mapping[str, Any]:
 
 
 def _identity(plan: Plan) -> dict[str, Any]:
-    """What two runs must agree on to share a folder: all but how the results are drawn."""
-    config = {key: value for key, value in plan.config.items() if key != "plot"}
+    """What two runs must agree on to share a folder: all but how the results are drawn and which dies are good."""
+    config = {key: value for key, value in plan.config.items() if key not in ("plot", "yield")}
     return {
         "model_version": MODEL_VERSION,
         "dataset_sha256": plan.dataset_sha256,

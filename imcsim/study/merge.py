@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from imcsim.specs.codec import to_table
 from imcsim.study.canonical import canonical_json, digest
 from imcsim.study.plan import Plan, column
 from imcsim.study.quantities import Dimension, column_of, dimensions, plain_quantities
@@ -129,7 +130,8 @@ def _attributes(plan: Plan) -> dict[str, Any]:
         "gaps": json.dumps([[gap.place, dict(gap.coordinates), gap.reason] for gap in plan.gaps]),
         "tuned": json.dumps(plan.tuned),
         "quantities": json.dumps(plain_quantities(plan.quantities)),
-        "plot": "" if plan.plot is None else canonical_json(vars(plan.plot)),
+        "plot": "" if plan.plot is None else canonical_json({"series": None, **to_table(plan.plot)}),
+        **({} if plan.yields is None else {"yield": canonical_json(to_table(plan.yields))}),
     }
 
 

@@ -10,7 +10,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,10 @@ from imcsim.version import MODEL_VERSION
 
 # the columns that every study has: no swept path may be called like one of them
 RESERVED = ("point", "training", "die", "read", "accuracy", "accuracy_float", "status", "extrapolated")
+
+# what a binomial interval wants, and how a study has it
+SEPARATE_DIES = "counts independent dies: of one training, or a die for each training"
+SEPARATED = "set replicates.trainings = 1, or replicates.own_dies = true with dies = 1"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,21 +51,37 @@ class Replicates(Spec):
             yield training, training if self.own_dies else die, read
 
 
+# those that others can stand beside, of the same x and series
+AlsoKind = Literal["accuracy_vs_bits", "yield", "dies", "pareto"]
+PlotKind = Literal["accuracy_vs_bits", "losses", "alignment", "ladders", "table", "yield", "dies", "pareto"]
+
+
 @dataclass(frozen=True, kw_only=True)
 class PlotSpec(Spec):
-    """What the study's figure shows.
+    """What the study's figures show: one of `kind`, and with the same x and series one of each kind of `also`.
 
     "accuracy_vs_bits": accuracy over the swept path `x`, a line for each value of the path `series`. "losses": how much
     lower the accuracy of each value of `x` lies than that of the first, replicate by replicate. "alignment": cosines
     and signal-to-noise ratios of a study of alignment, a line for each value of `x`, a panel for each path that some
     cells alone have, as those of a list do. "ladders", with x = "level" and series = "variant": where each variant has
     lost two points on each ladder, how accuracies fall, at which cost, and beside which cosine. "table": the mean
-    accuracy of each value of `series` at each value of x.
+    accuracy of each value of `series` at each value of x. "yield": the share of dies that [yield] calls good over x, a
+    line for each value of `series`. "dies": the accuracy of every die over x. "pareto": `y` against `x`, a dot a cell,
+    each a swept path of numbers, an accuracy or another number of the study, and the front of those that no other cell
+    beats, `better` saying which end of each is (low x and high y).
     """
 
-    kind: Literal["accuracy_vs_bits", "losses", "alignment", "ladders", "table"]
+    kind: PlotKind
     x: str
     series: str | None = None
+    y: str | None = None
+    better: tuple[Literal["low", "high"], ...] | None = None
+    also: tuple[AlsoKind, ...] | None = None
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Every kind of figure that is asked for, each once."""
+        return tuple(dict.fromkeys((self.kind, *(self.also or ()))))
 
     def problems(self) -> Iterable[Problem]:
         if self.kind in ("losses", "alignment") and self.series is not None:
@@ -72,6 +92,24 @@ class PlotSpec(Spec):
         if self.kind == "ladders" and (self.x, self.series) != ("level", "variant"):
             remedy = 'set x = "level" and series = "variant"'
             yield Problem((), "of ladders shows variants level by level", remedy=remedy)
+        if self.also is not None and self.kind not in get_args(AlsoKind):
+            allowed = f'has no meaning where kind = "{self.kind}", which has figures of its own'
+            yield Problem(("also",), allowed, remedy="leave it out")
+        if "pareto" not in self.kinds:
+            for key in ("y", "better"):
+                if getattr(self, key) is not None:
+                    yield Problem((key,), 'has no meaning where no kind is "pareto"', remedy="leave it out")
+        if self.better is not None and len(self.better) != 2:
+            allowed = "must say of x and of y which end is better"
+            yield Problem(("better",), allowed, str(list(self.better)), 'for one, ["low", "high"]')
+
+
+@dataclass(frozen=True, kw_only=True)
+class YieldSpec(Spec):
+    """A die is good that reaches `accuracy`, averaged over its reads; a share `target` of dies is to be good."""
+
+    accuracy: float = limited(low=0, high=1)
+    target: float | None = limited(None, low=0, high=1)
 
 
 @dataclass(frozen=True)
@@ -139,19 +177,62 @@ class Gap(NamedTuple):
 
 
 def plot_problems(plot: PlotSpec | None, paths: Sequence[str]) -> Iterable[Problem]:
-    """What is wrong with a plot of a study that sweeps `paths`."""
+    """What is wrong with a plot of a study that sweeps `paths`, the columns of "pareto" apart."""
     if plot is None:
         return
-    for key, shown in (("x", plot.x), ("series", plot.series)):
+    over = () if plot.kind == "pareto" else (("x", plot.x),)
+    for key, shown in (*over, ("series", plot.series)):
         if shown is not None and shown not in paths:
             yield Problem(("plot", key), "must be a swept path", f'"{shown}"', did_you_mean(shown, paths))
     if plot.x == plot.series:
         yield Problem(("plot", "series"), "must differ from x", f'"{plot.series}"', "leave it out")
 
 
+def _pareto_problems(plot: PlotSpec | None, axes: Sequence[Axis], quantities: Sequence[Quantity]) -> Iterable[Problem]:
+    """What is wrong with the columns that "pareto" sets against each other."""
+    if plot is None or "pareto" not in plot.kinds:
+        return
+    known = [axis.path for axis in axes if axis.coordinates().dtype.kind != "U"]
+    known += ["accuracy", "accuracy_float", *(one.name for one in quantities if one.along is None)]
+    for key, name in (("x", plot.x), ("y", plot.y or "accuracy")):
+        if name not in known:
+            told = "must be a swept path of numbers, an accuracy or another number of the study"
+            yield Problem(("plot", key), told, f'"{name}"', did_you_mean(name, known))
+    if plot.x == (plot.y or "accuracy"):
+        yield Problem(("plot", "y"), "must differ from x", f'"{plot.x}"')
+
+
+def _yield_problems(
+    asked: YieldSpec | None, plot: PlotSpec | None, replicates: Replicates, cells: Sequence[Cell]
+) -> Iterable[Problem]:
+    """What is wrong with [yield], or with a figure of it."""
+    if asked is None:
+        if plot is not None and "yield" in plot.kinds:
+            remedy = "add it, for one with accuracy = 0.95"
+            yield Problem(("plot", "kind"), "is of dies that [yield] calls good", '"yield"', remedy)
+        return
+    trainings = max(cell.trainings or replicates.trainings for cell in cells)
+    if trainings > 1 and not replicates.own_dies:
+        yield Problem(("yield",), SEPARATE_DIES, f"{trainings} trainings, all on the same dies", SEPARATED)
+
+
+def along_of(plot: PlotSpec | None, paths: Sequence[str]) -> str:
+    """The swept path along which a target is told: the plot's x, else the axis that varies fastest."""
+    return plot.x if plot is not None and plot.x in paths else paths[-1]
+
+
+def _target_problems(along: str, axes: Sequence[Axis]) -> Iterable[Problem]:
+    """What is wrong with a target of yield along a path."""
+    if any(axis.path == along and axis.coordinates().dtype.kind == "U" for axis in axes):
+        told = "is told along numbers: the x of [plot], or else the last axis of [grid]"
+        yield Problem(("yield", "target"), told, f'"{along}"', "give [plot] an x of numbers, or leave target out")
+
+
 def _unplottable(plot: PlotSpec | None, cells: Sequence[Cell]) -> Iterable[Problem]:
     """What is wrong with a plot of these cells, along paths that are swept."""
     lacking = False
+    if plot is not None and plot.kind == "pareto":
+        return
     for key, path in (("x", plot.x), ("series", plot.series)) if plot is not None else ():
         if path is not None and any(path not in cell.coordinates for cell in cells):
             lacking = True
@@ -190,8 +271,9 @@ class Plan:
     """A study, ready to run: its `cells`, each repeated as `replicates` say.
 
     `axes` are the swept paths with their different values; a cell need not have a value of every axis. `tuned` are the
-    paths whose value each cell finds by itself. `chance` is the accuracy of guessing, `test_samples` are how many an
-    accuracy is counted over. `quantities` are what points have beside accuracies, `gaps` the cells that cannot be.
+    paths whose value each cell finds by itself. `yields` says which dies are good, where anybody asked. `chance` is the
+    accuracy of guessing, `test_samples` are how many an accuracy is counted over. `quantities` are what points have
+    beside accuracies, `gaps` the cells that cannot be.
     """
 
     name: str
@@ -204,6 +286,7 @@ class Plan:
     chance: float
     test_samples: int
     plot: PlotSpec | None
+    yields: YieldSpec | None = None
     tuned: tuple[str, ...] = ()
     quantities: tuple[Quantity, ...] = ()
     gaps: tuple[Gap, ...] = ()
@@ -221,6 +304,10 @@ class Plan:
                 yield Problem(("grid", path), "cannot be swept: the results have a column of this name")
         yield from quantity_problems(self.quantities, (*RESERVED, *dict.fromkeys(paths)))
         wrong = list(plot_problems(self.plot, paths))
+        wrong += _pareto_problems(self.plot, self.axes, self.quantities)
+        wrong += _yield_problems(self.yields, self.plot, self.replicates, self.cells)
+        if self.yields is not None and self.yields.target is not None and not wrong:
+            wrong += _target_problems(along_of(self.plot, paths), self.axes)
         yield from wrong or _unplottable(self.plot, self.cells)
 
     @functools.cached_property

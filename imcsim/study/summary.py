@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imcsim.study.merge import tuned_name
-from imcsim.study.plan import PlotSpec
+from imcsim.study.plan import PlotSpec, YieldSpec
 from imcsim.study.statistics import NO_SPREAD, Interval, mean_interval
 from imcsim.study.text import (
     LADDER,
@@ -41,10 +41,10 @@ class Row:
     every read, (trainings, dies, reads), NaN where there is none; `ok`, `failed` and `missing` count points, `stopped`
     those of the `ok` whose training was stopped early, `diverged` those whose learning diverged, `extrapolated` those
     with a device model beyond the states or times that it was measured for. `refused` counts points whose rule could
-    not begin, `gap` says why a whole cell could not. `tuned` are the values that the cell found by itself, by path;
-    None where none of its points did. `values_float` (trainings, 1) are the accuracies of the same weights in float,
-    (trainings, dies) where each die has weights of its own. Of what a study has beside accuracies, `numbers` are means,
-    `series` (trainings, dies, places).
+    not begin, `refusals` (trainings, dies) tells where some are, `gap` says why a whole cell could not. `tuned` are the
+    values that the cell found by itself, by path; None where none of its points did. `values_float` (trainings, 1) are
+    the accuracies of the same weights in float, (trainings, dies) where each die has weights of its own. Of what a
+    study has beside accuracies, `numbers` are means, `series` (trainings, dies, places).
     """
 
     coordinates: Mapping[str, Any]
@@ -58,6 +58,7 @@ class Row:
     diverged: int = 0
     extrapolated: int = 0
     refused: int = 0
+    refusals: NDArray[np.bool_] | None = None
     gap: str = ""
     tuned: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     values_float: NDArray[np.float64] | None = None
@@ -87,7 +88,7 @@ class Summary:
     """The rows of a study. `axes` are the swept paths; `fixed` the values at which `at` holds others of them.
 
     `along` are the places that each series of the rows has values for: of learning curves, the epochs. With `own_dies`
-    each training has a die of its own.
+    each training has a die of its own. `yields` says which dies are good, None where the study does not.
     """
 
     name: str
@@ -99,6 +100,7 @@ class Summary:
     fixed: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     along: Mapping[str, tuple[int, ...]] = dataclasses.field(default_factory=dict)
     own_dies: bool = False
+    yields: YieldSpec | None = None
 
     def values(self, path: str) -> list[Any]:
         """The different values of the swept `path`, in the study's order; None is that of rows it does not apply to."""
@@ -286,7 +288,7 @@ def _plain(row: Row) -> dict[str, Any]:
     fields = {
         field.name: getattr(row, field.name)
         for field in dataclasses.fields(row)
-        if field.name not in ("values", "values_float", "series")
+        if field.name not in ("values", "values_float", "series", "refusals")
     }
     intervals = {name: dataclasses.asdict(fields[name]) for name in ("accuracy", "accuracy_float")}
     return {**fields, **intervals, "coordinates": dict(row.coordinates), "replicates": row.replicates}

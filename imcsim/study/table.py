@@ -28,7 +28,7 @@ from imcsim.study.merge import (
     is_intact,
     tuned_name,
 )
-from imcsim.study.plan import PlotSpec, Replicates
+from imcsim.study.plan import PlotSpec, Replicates, YieldSpec
 from imcsim.study.statistics import Interval, mean_interval
 from imcsim.study.store import write_atomic
 from imcsim.study.summary import Row, Summary
@@ -57,6 +57,7 @@ class StudyTable:
     columns: Mapping[str, NDArray[Any]]
     attributes: Mapping[str, Any]
     plot: PlotSpec | None
+    yields: YieldSpec | None = None
 
     def summary(self) -> Summary:
         """A row for each cell of the grid: mean accuracies, their 95 % intervals, counts."""
@@ -66,7 +67,12 @@ class StudyTable:
         name, chance = self.attributes["name"], float(self.attributes["chance"])
         samples = int(self.attributes["test_samples"])
         along = {name: tuple(self.places[dimension].tolist()) for name, dimension in self.series.items()}
-        told: dict[str, Any] = {"test_samples": samples, "along": along, "own_dies": self._own_dies}
+        told: dict[str, Any] = {
+            "test_samples": samples,
+            "along": along,
+            "own_dies": self._own_dies,
+            "yields": self.yields,
+        }
         return Summary(name, self.axes, tuple(rows), chance, self.plot, **told)
 
     @property
@@ -99,6 +105,7 @@ class StudyTable:
             failed=failed,
             missing=missing,
             refused=refused,
+            refusals=(cell["status"] == REFUSED).any(axis=2),
             gap=REFUSED_WORDS if refused and refused == cell["status"].size else "",
         )
 
@@ -167,7 +174,8 @@ def read_table(path: Path) -> StudyTable:
         _check(attributes, columns)
         _check_quantities(columns, numbers, {name: places[along] for name, along in series.items()})
         plot = PlotSpec(**json.loads(attributes["plot"])) if attributes["plot"] else None
-        return StudyTable(axes, tuned, numbers, series, places, columns, attributes, plot)
+        yields = YieldSpec(**json.loads(attributes["yield"])) if "yield" in attributes else None
+        return StudyTable(axes, tuned, numbers, series, places, columns, attributes, plot, yields)
     except (OSError, KeyError, ValueError, TypeError, AttributeError, RuntimeError) as error:
         raise DataError.of(
             (),
