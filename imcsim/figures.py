@@ -20,16 +20,19 @@ from imcsim.ladder_figure import (
     thresholds_figure,
 )
 from imcsim.learning_curves import curves_path, has_curves, learning_curves
+from imcsim.pareto_figure import pareto_figure
 from imcsim.plots import KINDS, STYLE, Draw, accuracy_vs_bits, heat_map, known_rows, losses, save
 from imcsim.study.prediction import prediction
 from imcsim.study.store import write_atomic
 from imcsim.study.summary import Summary
 from imcsim.study.table import StudyTable
 from imcsim.study.thresholds import thresholds
+from imcsim.study.yields import yields
 from imcsim.table_figure import table_figure
 from imcsim.x_axis import is_ordered
+from imcsim.yield_figures import dies_figure, yield_figure
 
-THRESHOLDS = "thresholds.csv"
+THRESHOLDS, YIELD = "thresholds.csv", "yield.csv"
 MOST_FIGURES = 12  # combinations of what is swept beside x and series: who looks at more, looks at none
 
 
@@ -51,6 +54,10 @@ def study_figures(table: StudyTable, folder: Path) -> list[Path]:
     if _has_ladders(table):
         paths.append(folder / THRESHOLDS)
         write_atomic(paths[-1], thresholds(table.summary()).csv().encode())
+    summary = table.summary()
+    if summary.yields is not None:
+        paths.append(folder / YIELD)
+        write_atomic(paths[-1], yields(summary, summary.yields).csv().encode())
     for planned in _figures(table):
         paths += save(planned.drawn(), folder / planned.stem)
     return paths
@@ -60,6 +67,7 @@ def figures_are_current(table: StudyTable, folder: Path, results: Path) -> bool:
     """Whether everything that study_figures would write is in `folder`, none of it older than the file `results`."""
     names = [f"{planned.stem}.{kind}" for planned in _figures(table) for kind in KINDS] + [_csv(table)]
     names += [THRESHOLDS] if _has_ladders(table) else []
+    names += [YIELD] if table.summary().yields is not None else []
     paths = [folder / name for name in names]
     return all(path.exists() and path.stat().st_mtime_ns >= results.stat().st_mtime_ns for path in paths)
 
@@ -70,7 +78,8 @@ def figures_left_out(table: StudyTable) -> int:
 
 
 def _csv(table: StudyTable) -> str:
-    return f"{table.plot.kind if table.plot else 'summary'}.csv"
+    kind = table.plot.kind if table.plot is not None else "summary"
+    return "summary.csv" if kind == "yield" else f"{kind}.csv"  # good dies have a file of their own
 
 
 def _has_ladders(table: StudyTable) -> bool:
@@ -108,31 +117,51 @@ def _of_ladders(summary: Summary) -> Iterator[_Planned]:
 
 
 def _asked_for(table: StudyTable) -> Iterator[_Planned]:
-    """The figures of the study's [plot]."""
+    """The figures of the study's [plot], kind by kind."""
     assert table.plot is not None
-    x, series = table.plot.x, table.plot.series
-    slices = _slices(table)
-    for number, part in enumerate(slices[:MOST_FIGURES], start=1):
-        if not known_rows(part.rows):
+    for kind in table.plot.kinds:
+        if kind == "pareto":
+            yield from _pareto(table.summary())
             continue
-        suffix = _suffix(number, slices)
-        if table.plot.kind == "alignment":
-            yield _Planned(f"alignment{suffix}", partial(alignment, part))
-            continue
-        if table.plot.kind == "table":
-            yield _Planned(f"table{suffix}", partial(table_figure, part))
-            continue
-        if table.plot.kind == "losses":
-            if part.losses(x):
-                yield _Planned(f"losses{suffix}", partial(_on_axes, losses, part))
-            continue
-        yield _Planned(f"accuracy_vs_bits{suffix}", partial(_on_axes, accuracy_vs_bits, part))
-        if series is None or len(part.rows) < len(part.values(x)) * len(part.values(series)):
-            continue  # a map has no gaps
-        if any(not part.are_equal(x, path) and not part.are_equal(series, path) for path in part.linked(x, series)):
-            continue  # and nothing else that changes along its sides
-        if is_ordered(part.values(x)) and is_ordered(part.values(series)):
-            yield _Planned(f"heat_map{suffix}", partial(_on_axes, heat_map, part))
+        slices = _slices(table)
+        for number, part in enumerate(slices[:MOST_FIGURES], start=1):
+            if known_rows(part.rows):
+                yield from _of_kind(kind, part, _suffix(number, slices))
+
+
+def _of_kind(kind: str, part: Summary, suffix: str) -> Iterator[_Planned]:
+    """Those of one kind of a part of the study, in which nothing is swept that they do not show."""
+    if kind in _FIGURES:
+        yield _Planned(f"{kind}{suffix}", partial(_FIGURES[kind], part))
+        return
+    if kind == "losses":
+        assert part.plot is not None
+        if part.losses(part.plot.x):
+            yield _Planned(f"losses{suffix}", partial(_on_axes, losses, part))
+        return
+    yield _Planned(f"{kind}{suffix}", partial(_on_axes, _LINES[kind], part))
+    if kind == "accuracy_vs_bits" and _is_a_map(part):
+        yield _Planned(f"heat_map{suffix}", partial(_on_axes, heat_map, part))
+
+
+_FIGURES: dict[str, Callable[[Summary], Figure]] = {"alignment": alignment, "table": table_figure}
+_LINES: dict[str, Draw] = {"accuracy_vs_bits": accuracy_vs_bits, "yield": yield_figure, "dies": dies_figure}
+
+
+def _is_a_map(part: Summary) -> bool:
+    """Whether x and series, both in an order, have a cell for each pair of their values, and nothing else changes."""
+    assert part.plot is not None
+    x, series = part.plot.x, part.plot.series
+    if series is None or len(part.rows) < len(part.values(x)) * len(part.values(series)):
+        return False
+    if any(not part.are_equal(x, path) and not part.are_equal(series, path) for path in part.linked(x, series)):
+        return False
+    return is_ordered(part.values(x)) and is_ordered(part.values(series))
+
+
+def _pareto(summary: Summary) -> Iterator[_Planned]:
+    if known_rows(summary.rows):
+        yield _Planned("pareto", partial(_on_axes, pareto_figure, summary))
 
 
 def _suffix(number: int, slices: list[Summary]) -> str:
@@ -141,15 +170,18 @@ def _suffix(number: int, slices: list[Summary]) -> str:
 
 def _slices(table: StudyTable) -> list[Summary]:
     assert table.plot is not None
+    if table.plot.kinds == ("pareto",):
+        return [table.summary()]
     kept, summary = (table.plot.x, table.plot.series), table.summary()
     shown = panels(summary) if table.plot.kind == "alignment" else []
     return summary.slices(*(path for path in kept if path is not None), *shown)
 
 
 def _on_axes(draw: Draw, summary: Summary) -> Figure:
-    """What is drawn on axes of their own, higher where it has a line a row."""
+    """What is drawn on axes of their own, higher where it has a line a row, wider where it has a strip a row."""
     rows = len(summary.rows) if draw is losses else 0
+    width = 6.4 if draw is not dies_figure else max(6.4, 2.4 + 0.24 * len(summary.rows))
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(6.4, max(4.2, 1.6 + 0.36 * rows)), layout="constrained")
+        figure = Figure(figsize=(width, max(4.2, 1.6 + 0.36 * rows)), layout="constrained")
         draw(summary, figure.add_subplot())
     return figure

@@ -90,8 +90,7 @@ WORDS = {
 
 def accuracy_vs_bits(summary: Summary, ax: Axes) -> Axes:
     """Accuracy in % against the plot's x, a line for each value of its series: means, 95 % intervals, replicates."""
-    x, series = _x_and_series(summary)
-    lines = [summary] if series is None else [summary.at({series: value}) for value in summary.values(series)]
+    x, series, lines = lines_of(summary)
     labels = ["on the chip"] if series is None else [text(value, series) for value in summary.values(series)]
     values = summary.values(x)
     places = dict(zip(values, positions(values), strict=True))
@@ -210,6 +209,12 @@ def save_as(figure: Figure, path: Path) -> None:
     with mpl.rc_context(STYLE):
         figure.savefig(data, format=kind, dpi=200, metadata=KINDS[kind])
     write_atomic(path, data.getvalue())
+
+
+def lines_of(summary: Summary) -> tuple[str, str | None, list[Summary]]:
+    """The plot's x and series, and the rows of each value of the series; ValueError where they cannot be drawn."""
+    x, series = _x_and_series(summary)
+    return x, series, [summary] if series is None else [summary.at({series: one}) for one in summary.values(series)]
 
 
 def _x_and_series(summary: Summary) -> tuple[str, str | None]:

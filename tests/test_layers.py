@@ -39,7 +39,7 @@ ORDER = [
     {"experiment"},
     {"x_axis"},
     {"plots"},
-    {"learning_curves", "alignment_figure", "ladder_figure", "table_figure"},
+    {"learning_curves", "alignment_figure", "ladder_figure", "pareto_figure", "table_figure", "yield_figures"},
     {"figures"},
     {"budget_figure", "device_figure", "fit_figures"},
     {"fit_report"},
@@ -59,7 +59,9 @@ ONLY = {
     "learning_curves": {"errors", "study", "specs", "x_axis", "plots"},
     "alignment_figure": {"errors", "study", "specs", "x_axis", "plots"},
     "ladder_figure": {"errors", "study", "specs", "x_axis", "plots"},
+    "pareto_figure": {"errors", "study", "specs", "x_axis", "plots"},
     "table_figure": {"errors", "study", "specs", "x_axis", "plots"},
+    "yield_figures": {"errors", "study", "specs", "x_axis", "plots"},
 }
 
 # Its names are imported when they are first used, so it stands right of everything; nothing imports it.

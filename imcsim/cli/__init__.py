@@ -88,6 +88,13 @@ def _parser() -> argparse.ArgumentParser:
     show.add_argument("--thresholds", action="store_true", help="where each variant has lost two points on each ladder")
     show.add_argument("--markdown", action="store_true", help="the same as a table in Markdown")
     show.add_argument("--spread", action="store_true", help="what trainings, dies and reads each add to the spread")
+    show.add_argument(
+        "--yield", dest="accuracy", type=float, metavar="ACCURACY", help="the share of dies that reach it: 0.95"
+    )
+    show.add_argument("--target", type=float, metavar="SHARE", help="with --yield: how far so many dies reach it: 0.99")
+    show.add_argument(
+        "--along", metavar="PATH", help="with --target: along this path (default: the plot's x, or the last axis)"
+    )
 
     plot = _command(commands, "plot", results.plot, "draw the figures of a results folder again")
     plot.add_argument("folder", type=Path, metavar="DIR")

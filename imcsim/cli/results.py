@@ -6,9 +6,14 @@ import argparse
 import dataclasses
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from imcsim.cli.codes import DONE
 from imcsim.errors import SpecError, did_you_mean
+
+if TYPE_CHECKING:
+    from imcsim.study.summary import Summary
+    from imcsim.study.yields import Yields
 
 
 def show(options: argparse.Namespace) -> int:
@@ -19,10 +24,12 @@ def show(options: argparse.Namespace) -> int:
     from imcsim.study.summary import format_summary
     from imcsim.study.table import read_table
     from imcsim.study.thresholds import format_thresholds, thresholds
+    from imcsim.study.yields import format_yields
 
     summary = read_table(_study_file(options.folder)).summary()
     if options.where:
         summary = selected(summary, options.where)
+    good = _yields(summary, options)
     found = None
     if options.compare is not None:
         path, given, reference = options.compare.partition("=")
@@ -39,6 +46,7 @@ def show(options: argparse.Namespace) -> int:
         comparison = {} if found is None else {"comparison": found.plain()}
         comparison |= {} if lost is None else {"thresholds": lost.plain()}
         comparison |= {} if budgets is None else {"budgets": budgets.plain()}
+        comparison |= {} if good is None else {"yield": good.plain()}
         spread = {"spread": plain_spread(summary)} if options.spread else {}
         print(json.dumps({**summary.plain(), **comparison, **spread}, indent=1))
         return DONE
@@ -46,8 +54,31 @@ def show(options: argparse.Namespace) -> int:
     tables += [format_spread(summary)] if options.spread else []
     tables += [] if lost is None else [format_thresholds(lost, markdown=options.markdown)]
     tables += [] if budgets is None else [format_budgets(budgets)]
-    print("\n".join(tables or [format_summary(summary)]))
+    if good is not None and (options.accuracy is not None or options.target is not None):
+        tables.append(format_yields(good))
+    default = [format_summary(summary), *([] if good is None else [format_yields(good)])]
+    print("\n".join(tables or default))
     return DONE
+
+
+def _yields(summary: Summary, options: argparse.Namespace) -> Yields | None:
+    """The yield that is asked for, by the options or by the study; None where by neither."""
+    from imcsim.study.plan import YieldSpec
+    from imcsim.study.yields import yields
+
+    own = summary.yields
+    accuracy = options.accuracy if options.accuracy is not None or own is None else own.accuracy
+    target = options.target if options.target is not None or own is None else own.target
+    if accuracy is None:
+        for name in ("target", "along"):
+            if getattr(options, name) is not None:
+                given = str(getattr(options, name))
+                raise SpecError.of(f"--{name}", "is of good dies", given, "say which are: --yield 0.95")
+        return None
+    for name, value in (("--yield", accuracy), ("--target", target)):
+        if value is not None and not 0 <= value <= 1:
+            raise SpecError.of(name, "must be a share from 0 to 1", f"{value:g}", "0.95 is 95 %")
+    return yields(summary, YieldSpec(accuracy=accuracy, target=target), options.along)
 
 
 def plot(options: argparse.Namespace) -> int:

@@ -37,6 +37,7 @@ def run(options: argparse.Namespace) -> int:
     from imcsim.study.summary import format_summary
     from imcsim.study.table import read_table
     from imcsim.study.workers import Here, Workers
+    from imcsim.study.yields import format_yields, yields
 
     workers = _workers(options)
     plan = read_study(options.study, options.set, quick=options.quick)
@@ -64,11 +65,16 @@ def run(options: argparse.Namespace) -> int:
     if left_out := figures_left_out(table):
         told = f"{left_out} more combinations of what is swept have no figure"
         print(f"imcsim: {told}: give [plot] a series, or sweep less at once", file=sys.stderr)
+    summary = table.summary()
+    good = None if summary.yields is None else yields(summary, summary.yields)
     if options.json:
         counts = {name: getattr(outcome, name) for name in ("points", "computed", "reused", "failed", "missing")}
-        print(json.dumps({"folder": str(folder), **counts, **table.summary().plain()}, indent=1))
+        of_dies = {} if good is None else {"yield": good.plain()}
+        print(json.dumps({"folder": str(folder), **counts, **summary.plain(), **of_dies}, indent=1))
     else:
-        print(format_summary(table.summary()) if chosen is None else _result_of(plan, chosen, table))
+        print(format_summary(summary) if chosen is None else _result_of(plan, chosen, table))
+        if good is not None and chosen is None:
+            print(format_yields(good))
         if outcome.computed + outcome.failed + outcome.missing == 0:
             print(f"\nNothing to do: all {outcome.points} points were in {folder}")
         else:

@@ -205,26 +205,27 @@ def format_yields(found: Yields) -> str:
         line.extend([percent(row.share), bounds, f"{row.good} of {row.dies}"])
     title = f"{found.name}: dies that reach {100 * found.asked.accuracy:g} %"
     parts = [title, *aligned(heads, lines)]
-    if found.limits:
-        parts += ["", f"{100 * found.asked.target:g} % of dies, along {found.along}"]  # type: ignore[operator]  # limits are of a target
+    if found.limits and found.asked.target is not None:
+        parts += ["", f"{100 * found.asked.target:g} % of dies, along {found.along}"]
         parts += aligned(["where", "holds", "assured", "excluded", "linearly"], [_told(one) for one in found.limits])
         parts += _notes_of_limits(found.limits)
     return "\n".join([*parts, *_notes(found)]) + "\n"
 
 
 def _told(one: Limit) -> list[str]:
-    ends = ("from", "down to") if one.rising else ("up to", "from")
-    values = (one.assured, one.excluded)
-    told = ["-" if value is None else f"{end} {short(value)}" for end, value in zip(ends, values, strict=True)]
-    return [together(one.coordinates, list(one.coordinates)), one.text, *told, short(one.between)]
+    upward, downward = ("from", "down from") if one.rising else ("up to", "from")
+    assured = "-" if one.assured is None else f"{upward} {short(one.assured)}"
+    excluded = "-" if one.excluded is None else f"{downward} {short(one.excluded)}"
+    if one.excluded is not None and one.excluded == one.tested[0]:
+        excluded = "everywhere"
+    return [together(one.coordinates, list(one.coordinates)), one.text, assured, excluded, short(one.between)]
 
 
 def _notes_of_limits(limits: Sequence[Limit]) -> list[str]:
-    told = "holds: as far as every tested value reaches the target; assured: as far as every lower bound does; "
-    told += (
-        "excluded: where every upper bound, there and further on, lies under it; linearly: between two tested values"
-    )
-    notes = [told]
+    notes = [
+        "holds: as far as every tested value reaches the target; assured: as far as every lower bound does",
+        "excluded: where every upper bound, there and further on, lies under it; linearly: between two tested values",
+    ]
     if any(one.rising for one in limits):
         notes.append("from: where larger values give more good dies, the target holds from a value on")
     return notes

@@ -176,7 +176,7 @@ def test_where_more_is_better_the_target_holds_from_a_value_on():
     limit = limit_of(*rows, axes=(BITS,))
     assert (limit.rising, limit.holds, limit.text) == (True, 6, "from 6 on")
     assert (limit.assured, limit.excluded) == (8, 4)
-    assert "down to 4" in format_yields(yields(study(*rows, axes=(BITS,)), ASKED))
+    assert "down from 4" in format_yields(yields(study(*rows, axes=(BITS,)), ASKED))
 
 
 def test_each_slice_has_its_own_limit_and_cells_without_a_die_are_passed_over():

@@ -1,0 +1,104 @@
+"""Cells of a study by two of their numbers, and the front of those that no other beats."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Sequence
+from typing import Literal
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+
+from imcsim.plots import COLOURS, GREY, MARKERS, STYLE, legend_beside, repeats_of, small_print, title_of, words_of
+from imcsim.study.pareto import ACCURACIES, BETTER, Choice, Measured, Pareto, pareto
+from imcsim.study.summary import Summary
+from imcsim.x_axis import is_logarithmic, text
+
+WORDS = {"accuracy": "accuracy (%)", "accuracy_float": "accuracy in float (%)"}
+ENDS = {"low": "smaller", "high": "larger"}
+
+
+def pareto_figure(summary: Summary, ax: Axes) -> Axes:
+    """The plot's y against its x, a dot a cell; the front as steps, its cells labelled with what else they have."""
+    assert summary.plot is not None
+    x, y, series = summary.plot.x, summary.plot.y or "accuracy", summary.plot.series
+    better = summary.plot.better or BETTER
+    found = pareto(summary, x, y, (better[0], better[1]))
+    lines = [None] if series is None else summary.values(series)
+    with mpl.rc_context(STYLE):
+        handles = []
+        for number, value in enumerate(lines):
+            chosen = [one for one in found.choices if series is None or one.coordinates.get(series) == value]
+            handles.append(_dots(ax, chosen, (x, y), number))
+        labels = ["a cell"] if series is None else [text(value, series) for value in lines]
+        handles.append(_steps(ax, found, (x, y)))
+        labels.append("front")
+        _label(ax, found.front, (x, y), summary)
+        ax.set(xlabel=WORDS.get(x, words_of(x)), ylabel=WORDS.get(y, words_of(y)))
+        if is_logarithmic([one.x.value for one in found.choices]):
+            ax.set_xscale("log")
+        ax.margins(x=0.12, y=0.12)
+        ax.set_title(title_of(summary), loc="left")
+        legend_beside(ax, handles, labels, title="" if series is None else words_of(series))
+        wanted = f"{ENDS[better[0]]} is better along x, {ENDS[better[1]]} along y"
+        small_print(
+            ax,
+            f"Front: cells that no other beats in both means; {wanted}. Bars: 95 % intervals of means, where known.",
+            f"{repeats_of(summary).capitalize()}.",
+            f"{found.left_out} cells lack one of the numbers." if found.left_out else "",
+        )
+    return ax
+
+
+def _shown(one: Measured, name: str) -> tuple[float, float, float]:
+    """A number with how far its interval reaches below and above, in the unit of its axis."""
+    factor = 100 if name in ACCURACIES else 1
+    below, above = one.value - one.low, one.high - one.value
+    known = not math.isnan(below)
+    return factor * one.value, factor * below if known else 0.0, factor * above if known else 0.0
+
+
+def _dots(ax: Axes, choices: Sequence[Choice], names: tuple[str, str], number: int) -> Line2D:
+    colour, marker = COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)]
+    for one in choices:
+        (x, left, right), (y, below, above) = _shown(one.x, names[0]), _shown(one.y, names[1])
+        along, up = ([[low], [high]] if low or high else None for low, high in ((left, right), (below, above)))
+        if along or up:
+            ax.errorbar(x, y, up, along, fmt="none", ecolor=colour, elinewidth=0.8, capsize=1.5, alpha=0.7)
+        # what is beaten is hollow
+        face = colour if one.best else "white"
+        ax.plot(x, y, marker, color=colour, markerfacecolor=face, markersize=5.5, markeredgewidth=1.1)
+    return Line2D([], [], color=colour, marker=marker, linestyle="none", markersize=5.5)
+
+
+def _steps(ax: Axes, found: Pareto, names: tuple[str, str]) -> Line2D:
+    """The edge of what the front offers: until a better cell is afforded, the last one is what there is."""
+    at = [(_shown(one.x, names[0])[0], _shown(one.y, names[1])[0]) for one in found.front]
+    where: Literal["post", "pre"] = "post" if found.better[0] == "low" else "pre"
+    (line,) = ax.step(*np.array(at).T, where=where, color=GREY, linewidth=1.2, zorder=1)
+    return line
+
+
+def _label(ax: Axes, front: Sequence[Choice], names: tuple[str, str], summary: Summary) -> None:
+    """Beside each cell of the front what it has on the axes that the figure does not show."""
+    shown = {*names, *([] if summary.plot is None or summary.plot.series is None else [summary.plot.series])}
+    told = [path for path in summary.axes if path not in shown and len(summary.values(path)) > 1]
+    for number, one in enumerate(front):
+        here = [f"{words_of(path)} {text(one.coordinates[path], path)}" for path in told if path in one.coordinates]
+        if not here:
+            continue
+        place = _shown(one.x, names[0])[0], _shown(one.y, names[1])[0]
+        up = number % 2 == 0  # neighbours on either side
+        ax.annotate(
+            textwrap.fill(", ".join(here), 26),
+            place,
+            xytext=(-4, 9) if up else (7, -7),
+            textcoords="offset points",
+            ha="right" if up else "left",
+            va="bottom" if up else "top",
+            fontsize=6.5,
+            color="0.2",
+        )
