@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-import textwrap
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import matplotlib as mpl
 import numpy as np
@@ -22,7 +21,7 @@ ENDS = {"low": "smaller", "high": "larger"}
 
 
 def pareto_figure(summary: Summary, ax: Axes) -> Axes:
-    """The plot's y against its x, a dot a cell; the front as steps, its cells labelled with what else they have."""
+    """The plot's y against its x, a dot a cell; the front as steps, its cells numbered and told in words."""
     assert summary.plot is not None
     x, y, series = summary.plot.x, summary.plot.y or "accuracy", summary.plot.series
     better = summary.plot.better or BETTER
@@ -36,7 +35,7 @@ def pareto_figure(summary: Summary, ax: Axes) -> Axes:
         labels = ["a cell"] if series is None else [text(value, series) for value in lines]
         handles.append(_steps(ax, found, (x, y)))
         labels.append("front")
-        _label(ax, found.front, (x, y), summary)
+        key = _numbered(ax, found.front, (x, y), summary)
         ax.set(xlabel=WORDS.get(x, words_of(x)), ylabel=WORDS.get(y, words_of(y)))
         if is_logarithmic([one.x.value for one in found.choices]):
             ax.set_xscale("log")
@@ -48,6 +47,7 @@ def pareto_figure(summary: Summary, ax: Axes) -> Axes:
             ax,
             f"Front: cells that no other beats in both means; {wanted}. Bars: 95 % intervals of means, where known.",
             f"{repeats_of(summary).capitalize()}.",
+            key,
             f"{found.left_out} cells lack one of the numbers." if found.left_out else "",
         )
     return ax
@@ -70,7 +70,8 @@ def _dots(ax: Axes, choices: Sequence[Choice], names: tuple[str, str], number: i
             ax.errorbar(x, y, up, along, fmt="none", ecolor=colour, elinewidth=0.8, capsize=1.5, alpha=0.7)
         # what is beaten is hollow
         face = colour if one.best else "white"
-        ax.plot(x, y, marker, color=colour, markerfacecolor=face, markersize=5.5, markeredgewidth=1.1)
+        over = 4 if one.best else 3
+        ax.plot(x, y, marker, color=colour, markerfacecolor=face, markersize=5.5, markeredgewidth=1.1, zorder=over)
     return Line2D([], [], color=colour, marker=marker, linestyle="none", markersize=5.5)
 
 
@@ -82,23 +83,15 @@ def _steps(ax: Axes, found: Pareto, names: tuple[str, str]) -> Line2D:
     return line
 
 
-def _label(ax: Axes, front: Sequence[Choice], names: tuple[str, str], summary: Summary) -> None:
-    """Beside each cell of the front what it has on the axes that the figure does not show."""
-    shown = {*names, *([] if summary.plot is None or summary.plot.series is None else [summary.plot.series])}
-    told = [path for path in summary.axes if path not in shown and len(summary.values(path)) > 1]
-    for number, one in enumerate(front):
+def _numbered(ax: Axes, front: Sequence[Choice], names: tuple[str, str], summary: Summary) -> str:
+    """Number the places of the front, from the smallest x on; the key to them in words, all that each cell has."""
+    told = [path for path in summary.axes if path not in names and len(summary.values(path)) > 1]
+    places: dict[tuple[float, float], list[str]] = {}
+    for one in front:
         here = [f"{words_of(path)} {text(one.coordinates[path], path)}" for path in told if path in one.coordinates]
-        if not here:
-            continue
-        place = _shown(one.x, names[0])[0], _shown(one.y, names[1])[0]
-        up = number % 2 == 0  # neighbours on either side
-        ax.annotate(
-            textwrap.fill(", ".join(here), 26),
-            place,
-            xytext=(-4, 9) if up else (7, -7),
-            textcoords="offset points",
-            ha="right" if up else "left",
-            va="bottom" if up else "top",
-            fontsize=6.5,
-            color="0.2",
-        )
+        places.setdefault((_shown(one.x, names[0])[0], _shown(one.y, names[1])[0]), []).append(", ".join(here))
+    for number, place in enumerate(places, start=1):
+        where: dict[str, Any] = {"xytext": (-5, 4), "textcoords": "offset points", "ha": "right", "va": "bottom"}
+        ax.annotate(str(number), place, fontsize=8, fontweight="bold", **where)
+    words = [f"{number}: {' or '.join(cells)}" for number, cells in enumerate(places.values(), start=1) if any(cells)]
+    return f"{'; '.join(words)}." if words else ""

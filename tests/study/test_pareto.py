@@ -90,8 +90,10 @@ def test_the_figure_has_a_dot_a_cell_steps_along_the_front_and_its_cells_by_name
     (steps,) = [line for line in ax.lines if line.get_drawstyle() == "steps-post"]
     assert steps.get_ydata() == pytest.approx([85, 92])
     told = [text.get_text() for text in ax.texts]
-    assert told.count("rows of an array 128") == 2
-    assert any("smaller is better along x, larger along y" in text.replace("\n", " ") for text in told)
+    assert told[:2] == ["1", "2"]
+    small_print = told[-1].replace("\n", " ")
+    assert "smaller is better along x, larger along y" in small_print
+    assert "1: rows of an array 128, variant a; 2: rows of an array 128, variant b." in small_print
     assert ax.get_ylabel() == "accuracy (%)"
 
 
