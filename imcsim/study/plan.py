@@ -26,7 +26,7 @@ RESERVED = ("point", "training", "die", "read", "accuracy", "accuracy_float", "s
 
 # what a binomial interval wants, and how a study has it
 SEPARATE_DIES = "counts independent dies: of one training, or a die for each training"
-SEPARATED = "set replicates.trainings = 1, or replicates.own_dies = true with dies = 1"
+SEPARATED = "set it to 1, or replicates.own_dies = true with dies = 1"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -213,7 +213,8 @@ def _yield_problems(
         return
     trainings = max(cell.trainings or replicates.trainings for cell in cells)
     if trainings > 1 and not replicates.own_dies:
-        yield Problem(("yield",), SEPARATE_DIES, f"{trainings} trainings, all on the same dies", SEPARATED)
+        told = f"must be 1 with [yield], which {SEPARATE_DIES}"
+        yield Problem(("replicates", "trainings"), told, str(trainings), SEPARATED)
 
 
 def along_of(plot: PlotSpec | None, paths: Sequence[str]) -> str:

@@ -120,7 +120,8 @@ def yields(summary: Summary, asked: YieldSpec, along: str | None = None) -> Yiel
     """
     trainings = max(len(row.values) for row in summary.rows)
     if trainings > 1 and not summary.own_dies:
-        raise SpecError.of("yield", SEPARATE_DIES, f"{trainings} trainings, all on the same dies", SEPARATED)
+        given = f"{trainings} on the same dies"
+        raise SpecError.of("replicates.trainings", f"must be 1 for a yield, which {SEPARATE_DIES}", given, SEPARATED)
     path = along_of(summary.plot, summary.axes) if along is None else along
     rows = tuple(_counted(row, asked.accuracy) for row in summary.rows)
     limits: tuple[Limit, ...] = ()
