@@ -57,7 +57,7 @@ def yield_figure(summary: Summary, ax: Axes) -> Axes:
             labels.append(f"target: {100 * asked.target:g} %")
         scale(ax, x, values)
         ax.set(xlabel=words_of(x), ylabel=f"dies with an accuracy of {100 * asked.accuracy:g} % (%)")
-        stretched = _scale_of_shares(ax, max(row.dies for rows in found for row in rows))
+        stretched = _scale_of_shares(ax, [row for rows in found for row in rows])
         ax.set_title(title_of(summary), loc="left", pad=10)  # above markers of 100 %
         legend_beside(ax, handles, labels, title="" if series is None else words_of(series))
         small_print(
@@ -106,22 +106,26 @@ def dies_figure(summary: Summary, ax: Axes) -> Axes:
     return ax
 
 
-def _scale_of_shares(ax: Axes, dies: int) -> bool:
-    """Scale the y axis for shares of so many dies in %; whether it is stretched at its ends.
+def _scale_of_shares(ax: Axes, rows: Sequence[Yield]) -> bool:
+    """Scale the y axis for the shares of `rows` in %; whether it is stretched at its ends.
 
     As yields near 100 % differ in what is lost, many dies stand on a scale of logits, on which 0 and 100 % are where
-    half a die would be.
+    half a die would be; it reaches no further down than the lowest interval.
     """
+    dies = max(row.dies for row in rows)
     if dies < MANY_DIES:
         ax.set_ylim(-3, 103)
         return False
     edge = 0.5 / dies
     ax.set_yscale("function", functions=(lambda y: logit(np.clip(y / 100, edge, 1 - edge)), lambda y: 100 * expit(y)))
     inner = [share for share in (0.1, 1, 10, 50, 90, 99, 99.9) if 200 * edge <= min(share, 100 - share) + 1e-9]
-    ends = [100 * edge, 100 - 100 * edge]
-    ax.set_yticks([ends[0], *inner, ends[1]], ["0", *(f"{share:g}" for share in inner), "100"])
+    ticks = {100 * edge: "0", **{share: f"{share:g}" for share in inner}, 100 - 100 * edge: "100"}
+    lowest = min(100 * row.low for row in rows if row.dies)
+    bottom = max((share for share in ticks if share <= min(lowest, 50)), default=100 * edge)
+    shown = {share: label for share, label in ticks.items() if share >= bottom}
+    ax.set_yticks(list(shown), list(shown.values()))
     ax.yaxis.set_minor_locator(NullLocator())
-    ax.set_ylim(*ends)
+    ax.set_ylim(bottom, 100 - 100 * edge)
     return True
 
 

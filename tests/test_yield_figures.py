@@ -72,11 +72,14 @@ def test_the_yield_of_every_series_stands_over_x_with_its_binomial_interval(ax):
 
 
 def test_many_dies_stand_on_a_scale_of_logits_and_few_on_a_linear_one(ax):
-    yield_figure(summary_of(lambda *_: 200), ax)
+    yield_figure(summary_of(lambda sigma, _: 200 if sigma < 0.3 else 0), ax)
     assert ax.get_ylim() == pytest.approx((0.25, 99.75))
     labels = [label.get_text() for label in ax.get_yticklabels()]
     assert labels == ["0", "1", "10", "50", "90", "99", "100"]
     assert "log(yield / loss)" in small_print(ax)
+    high = Figure(layout="constrained").add_subplot()
+    yield_figure(summary_of(lambda *_: 190), high)
+    assert [label.get_text() for label in high.get_yticklabels()] == ["50", "90", "99", "100"]
     other = Figure(layout="constrained").add_subplot()
     yield_figure(summary_of(lambda *_: 9, dies=10), other)
     assert other.get_yscale() == "linear"
