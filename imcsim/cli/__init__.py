@@ -56,6 +56,14 @@ def _parser() -> argparse.ArgumentParser:
     _study_arguments(run)
     run.add_argument("--out", type=Path, metavar="DIR", help="the results folder (default: results/NAME)")
     run.add_argument("--workers", type=int, metavar="N", help="processes (default: as many as physical cores)")
+    run.add_argument(
+        "--scheduler",
+        metavar="ADDRESS",
+        help='run on a Dask cluster: tcp://HOST:PORT or tls://HOST:PORT, or "local" to start one here',
+    )
+    run.add_argument(
+        "--insecure", action="store_true", help="take a scheduler of another machine that has no certificates (tcp://)"
+    )
     run.add_argument("--only", metavar="POINT", help="evaluate one point alone, by its id or the start of it")
     run.add_argument("--dry-run", action="store_true", help="say what a run would take: points, time and disk")
     run.add_argument("--profile", action="store_true", help="in one process, and say where its time goes")

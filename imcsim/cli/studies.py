@@ -14,6 +14,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import Executor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,7 +37,6 @@ def run(options: argparse.Namespace) -> int:
     from imcsim.study import run as running
     from imcsim.study.summary import format_summary
     from imcsim.study.table import read_table
-    from imcsim.study.workers import Here, Workers
     from imcsim.study.yields import format_yields, yields
 
     workers = _workers(options)
@@ -48,7 +48,7 @@ def run(options: argparse.Namespace) -> int:
     if options.dry_run:
         return _dry_run(plan, folder, workers, as_json=options.json)
     chosen = None if options.only is None else _point(plan, options.only)
-    start = Here if workers == 1 or chosen else functools.partial(Workers, workers)
+    start = _executor(options, workers)
     _interrupt_on_sigterm()
     with _progress(plan) as progress, _profile(folder, wanted=options.profile):
         outcome = running.run(plan, folder, WORK, progress, start, workers, chosen and [chosen.id])
@@ -126,7 +126,33 @@ def _workers(options: argparse.Namespace) -> int:
         raise SpecError.of("--workers", allowed, given=str(options.workers))
     if options.profile and options.workers not in (None, 1):
         raise SpecError.of("--profile", "watches one process", f"--workers {options.workers}", "leave one of them out")
+    if options.scheduler is not None:
+        _check_scheduler(options)
     return 1 if options.profile else options.workers or physical_cores()
+
+
+def _check_scheduler(options: argparse.Namespace) -> None:
+    """Raise SpecError where the cluster asked for cannot be, or contradicts other options."""
+    from imcsim.study.cluster import LOCAL, check_scheduler
+
+    check_scheduler(options.scheduler, insecure=options.insecure)
+    others = {"--profile": options.profile, "--dry-run": options.dry_run, "--only": options.only is not None}
+    if options.scheduler != LOCAL:
+        others["--workers"] = options.workers is not None
+    if beside := [name for name, given in others.items() if given]:
+        told = f"has no meaning together with {' and '.join(beside)}"
+        raise SpecError.of("--scheduler", told, options.scheduler, "leave one of them out")
+
+
+def _executor(options: argparse.Namespace, workers: int) -> Callable[[], Executor]:
+    """What runs the points: this process, processes of this machine, or a cluster."""
+    from imcsim.study.workers import Here, Workers
+
+    if options.scheduler is not None:
+        from imcsim.study.cluster import Cluster
+
+        return functools.partial(Cluster, options.scheduler, workers)
+    return Here if workers == 1 or options.only is not None else functools.partial(Workers, workers)
 
 
 def _dry_run(plan: Plan, folder: Path, workers: int, *, as_json: bool) -> int:

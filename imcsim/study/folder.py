@@ -68,10 +68,13 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def recorded(folder: Path) -> Iterator[None]:
-    """Note in the manifest that a run started here and, unless it is cut short, when it finished."""
+def recorded(folder: Path, workers: Mapping[str, Any]) -> Iterator[None]:
+    """Note in the manifest that a run started here and, unless it is cut short, when it finished.
+
+    `workers` says what there is to tell of them where they are not processes of this machine.
+    """
     manifest = read_manifest(folder)
-    entry = {"started": _now(), "finished": None, **_circumstances()}
+    entry = {"started": _now(), "finished": None, **circumstances(), **workers}
     manifest["runs"].append(entry)
     _write_manifest(folder, manifest)
     yield
@@ -167,7 +170,8 @@ def _write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
     write_atomic(folder / MANIFEST, (json.dumps(manifest, indent=2) + "\n").encode())
 
 
-def _circumstances() -> dict[str, Any]:
+def circumstances() -> dict[str, Any]:
+    """This machine and the versions on it."""
     versions = {name: metadata.version(name) for name in ("numpy", "numba", "scipy", "h5py")}
     return {
         "host": platform.node(),

@@ -64,10 +64,11 @@ def run(
 ) -> Outcome:
     """Evaluate the points of `plan` that `folder` lacks, and merge all results into its study.h5.
 
-    `start()` gives the Executor, which takes up to `slots` jobs at a time; the default does all in this process. `only`
-    are the ids of points to which the run is confined. What fails with an Exception is recorded in failures.jsonl and
-    the rest goes on; the next run tries it again. `progress` is called before the first point is evaluated, and
-    whenever something is done. An interrupt ends the run: what is finished is kept, and nothing has failed by it.
+    `start()` gives the Executor, which takes up to `slots` jobs at a time, or as many as its own attribute `slots` says
+    at any time; the default does all in this process. `only` are the ids of points to which the run is confined. What
+    fails with an Exception is recorded in failures.jsonl and the rest goes on; the next run tries it again. `progress`
+    is called before the first point is evaluated, and whenever something is done. An interrupt ends the run: what is
+    finished is kept, and nothing has failed by it.
 
     Raises SpecError where the folder is another study's or in use, StorageError where results cannot be kept, OSError
     where workers do not start or cannot load `work`.
@@ -85,8 +86,8 @@ def run(
         try:
             going.tell()
             if missing:
-                with recorded(folder), remembered(), start() as executor:
-                    check_loads(executor, work)
+                with remembered(), start() as executor, recorded(folder, getattr(executor, "circumstances", {})):
+                    check_loads(executor, folder, work)
                     going.follow(scheduler.settle(executor))
         except StorageError:
             raise  # more writing would fail as well; what is finished is there

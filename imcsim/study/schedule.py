@@ -91,6 +91,7 @@ class Scheduler:
         running: dict[Future[Report], _Job] = {}
         try:
             while True:
+                self._slots = getattr(executor, "slots", self._slots)  # a cluster grows and shrinks
                 while len(running) < self._slots and (job := self._next()):
                     running[self._submit(executor, job)] = job._replace(asked=len(self._made))
                 if not running:
@@ -159,11 +160,12 @@ class Scheduler:
 
     def _after_death(self, job: _Job, error: BaseException) -> Iterator[Settled | Made]:
         """Points that are on disk are finished; each of the others is tried again with a worker to itself."""
-        self.died += 1
+        deaths = getattr(error, "deaths", 1)
+        self.died += deaths
         why = Failure.of(error)
         told = f"its worker died {DEATHS} times: killed from outside, out of memory, or crashed ({why.error})"
         if job.artifact:
-            self._deaths[job.artifact] += 1
+            self._deaths[job.artifact] += deaths
             if self._deaths[job.artifact] < DEATHS:
                 self._first.append(job)
             else:
@@ -171,7 +173,7 @@ class Scheduler:
             return
         found = read_shards(self._folder / SHARDS, but=self.known_shards)
         for point in job.points:
-            self._deaths[point.id] += len(job.points) == 1  # of several nobody knows which it was
+            self._deaths[point.id] += deaths if len(job.points) == 1 else 0  # of several nobody knows which it was
             self._suspects.add(point.id)
             if point.id in found.results:
                 yield Settled(point.id, values=found.results[point.id])

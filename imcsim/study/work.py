@@ -46,12 +46,12 @@ class Work(NamedTuple):
     make: Make
 
 
-def check_loads(executor: Executor, work: Work) -> None:
+def check_loads(executor: Executor, folder: Path, work: Work) -> None:
     """Raise OSError where the workers of `executor` cannot load `work`: better once than at every point."""
     remedy = 'put its functions into a module, and guard a script with `if __name__ == "__main__":`; or use one worker'
     for _ in range(3):
         try:
-            executor.submit(_loaded, work).result()
+            executor.submit(_loaded, folder, work).result()
         except BrokenExecutor as error:
             died = error
         except (PickleError, AttributeError, TypeError, ImportError) as error:
@@ -61,9 +61,10 @@ def check_loads(executor: Executor, work: Work) -> None:
     raise OSError(f"workers die when they load what they are to evaluate; {remedy}") from died
 
 
-def _loaded(work: Work) -> None:
-    """What a worker can be asked only if it has loaded `work`."""
-    del work
+def _loaded(folder: Path, work: Work) -> Report:
+    """A job that a worker can be given only if it has loaded `work`; as all jobs, it begins with the study's folder."""
+    del folder, work
+    return Report()
 
 
 class Asked(NamedTuple):
@@ -101,6 +102,15 @@ class Report:
     shards: list[str] = field(default_factory=list)
     damaged: list[str] = field(default_factory=list)
     seconds: float = 0.0
+
+    def add(self, later: Report) -> None:
+        """Take in what became of the rest of the same job."""
+        self.finished |= later.finished
+        self.failed |= later.failed
+        self.blocked |= later.blocked
+        self.shards += later.shards
+        self.damaged += later.damaged
+        self.seconds += later.seconds
 
 
 def evaluate_points(folder: Path, work: Work, points: Sequence[Asked]) -> Report:

@@ -14,6 +14,8 @@ from multiprocessing.connection import Connection
 from types import TracebackType
 from typing import Any
 
+from imcsim.study.threads import use_one_thread
+
 STARTS = 5  # workers in a row that do not come up
 
 _KILL = getattr(signal, "SIGKILL", signal.SIGTERM)  # Windows has none, and ends at once by any
@@ -21,8 +23,18 @@ _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _CONTEXT = get_context("spawn")  # numba's threads do not survive a fork
 
 
+class WorkerDiedError(BrokenExecutor):
+    """So many workers in a row died of one job."""
+
+    def __init__(self, told: str, deaths: int) -> None:
+        self.deaths = deaths
+        super().__init__(told)
+
+
 class Here(Executor):
     """Runs what it is given at once, in this process."""
+
+    slots = 1
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """The finished future of `fn`; what is no Exception (an interrupt, say) passes through."""
@@ -42,30 +54,31 @@ class Workers(Executor):
     """
 
     def __init__(self, count: int) -> None:
-        self._slots = [_Slot() for _ in range(count)]
+        self.slots = count
+        self._processes = [_Process() for _ in range(count)]
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """The future of `fn`, run by the process with the fewest jobs; OSError where processes do not start."""
-        return min(self._slots, key=_Slot.jobs).submit(fn, *args, **kwargs)
+        return min(self._processes, key=_Process.jobs).submit(fn, *args, **kwargs)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Let the processes end, after what they were given."""
-        for slot in self._slots:  # all are told before one is waited for
-            slot.shutdown(wait=False, cancel_futures=cancel_futures)
+        for process in self._processes:  # all are told before one is waited for
+            process.shutdown(wait=False, cancel_futures=cancel_futures)
         if wait:
-            for slot in self._slots:
-                slot.shutdown(wait=True)
+            for process in self._processes:
+                process.shutdown(wait=True)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if kind is not None:
-            for slot in self._slots:
-                slot.kill()
+            for process in self._processes:
+                process.kill()
         self.shutdown(cancel_futures=kind is not None)
 
 
-class _Slot:
+class _Process:
     """One worker process, and whatever takes its place."""
 
     def __init__(self) -> None:
@@ -162,18 +175,7 @@ def _begin(listener: Connection) -> None:
 
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     threading.Thread(target=_end_with, args=(listener,), daemon=True).start()
-    # what is loaded later asks the environment; the driver's main module, imported again here, may have loaded some
-    os.environ.update(dict.fromkeys(("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"), "1"))
-    if "numba" not in sys.modules:
-        os.environ["NUMBA_NUM_THREADS"] = "1"
-    else:
-        import numba
-
-        numba.set_num_threads(1)
-    if "numpy" in sys.modules:
-        import threadpoolctl
-
-        threadpoolctl.threadpool_limits(1)
+    use_one_thread()  # the driver's main module, imported again here, may have loaded numba or numpy
 
 
 def _end_with(listener: Connection) -> None:
