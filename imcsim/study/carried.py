@@ -7,13 +7,11 @@ of the job with them. So a cluster may be of both kinds, and a folder of the sam
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import functools
 import hashlib
 import secrets
 import shutil
-import tempfile
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
@@ -56,8 +54,9 @@ def source_sha256() -> str:
 
 @dataclass
 class Carrying:
-    """Gives jobs of the study in `folder` to workers through `send`, which is an Executor's submit.
+    """Gives jobs of the study in `folder` to workers through `send`.
 
+    `send` is an Executor's submit that calls its function with one keyword more: `scratch`, a folder of the worker's.
     As a context it keeps the folder's mark, by which workers that share the folder know it.
     """
 
@@ -123,13 +122,18 @@ class Carrying:
             self._give(asked, job, args, so_far, {**sent, **found})
 
 
-def run_there(errand: Errand, job: Callable[..., Report], args: tuple[Any, ...], files: Files) -> tuple[Report, Files]:
-    """What a worker does: the report of `job`, and the files it made where it does not share the study's folder."""
+def run_there(
+    errand: Errand, job: Callable[..., Report], args: tuple[Any, ...], files: Files, *, scratch: Path
+) -> tuple[Report, Files]:
+    """What a worker does: the report of `job`, and the files it made where it does not share the study's folder.
+
+    Those it keeps in `scratch`, a folder that is this worker's alone.
+    """
     if source_sha256() != errand.source_sha256:
         raise OtherSourceError("another imcsim than the one that was started: install the same on both")
     with _BUSY:
         use_one_thread()
-        home = _home(errand)
+        home = _home(errand, scratch)
         for path, data in files.items():
             write_atomic(home / _inside(path), data)
         report = job(home, *args)
@@ -143,31 +147,23 @@ def run_there(errand: Errand, job: Callable[..., Report], args: tuple[Any, ...],
         return report, brought
 
 
-def _home(errand: Errand) -> Path:
+def _home(errand: Errand, scratch: Path) -> Path:
     """The study's folder, where this worker sees it, else one of its own."""
     with contextlib.suppress(OSError):
         if (Path(errand.folder) / errand.mark).read_bytes() == errand.mark.encode():
             return Path(errand.folder)
-    return _own_folder(errand.mark)
+    return _own_folder(scratch, errand.mark)
 
 
-_OWN: dict[str, Path] = {}  # the folder of this process, by the mark of the run it is for
-
-
-def _own_folder(mark: str) -> Path:
-    """A folder for what this process makes for one run, gone when the process ends, or begins with another run."""
-    if mark not in _OWN:
-        _remove_own()
-        _OWN[mark] = Path(tempfile.mkdtemp(prefix="imcsim-"))
+def _own_folder(scratch: Path, mark: str) -> Path:
+    """A folder for what this process makes for one run; that of an earlier run is removed."""
+    own = scratch / f"study{mark.removesuffix('.tmp')}"
+    if not own.exists():
+        for earlier in scratch.glob("study.shared.*"):
+            shutil.rmtree(earlier, ignore_errors=True)
         for name in (SHARDS, ARTIFACTS):
-            (_OWN[mark] / name).mkdir()
-    return _OWN[mark]
-
-
-@atexit.register
-def _remove_own() -> None:
-    while _OWN:
-        shutil.rmtree(_OWN.popitem()[1], ignore_errors=True)
+            (own / name).mkdir(parents=True)
+    return own
 
 
 def _paths(keys: Iterable[Mapping[str, Any]]) -> set[str]:

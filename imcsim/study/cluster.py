@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import CancelledError, Executor, Future
 from importlib import metadata
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -110,7 +111,7 @@ class Cluster(Executor):
         answer: Future[Any] = Future()
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Sending large graph")  # artifacts, each once a worker
-            given = self._client.submit(fn, *args, pure=False)
+            given = self._client.submit(_on_worker, fn, *args, pure=False)
         self._pending.add(given)
         given.add_done_callback(functools.partial(self._answered, answer))
         return answer
@@ -133,6 +134,13 @@ class Cluster(Executor):
             answer.set_exception(error)
 
 
+def _on_worker(fn: Callable[..., Any], *args: Any) -> Any:
+    """What a worker does; its own directory is emptied by Dask when it is gone."""
+    from distributed import get_worker
+
+    return fn(*args, scratch=Path(get_worker().local_directory))
+
+
 def _client(address: str, count: int, started: contextlib.ExitStack) -> Client:
     """A client of the scheduler, closed with `started`, as is the cluster where it is started here."""
     try:
@@ -141,7 +149,8 @@ def _client(address: str, count: int, started: contextlib.ExitStack) -> Client:
     except ImportError as error:
         remedy = "pip install 'imcsim[dask]'"
         raise SpecError.of("--scheduler", f"needs Dask, which is not there ({error})", address, remedy) from error
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # of a worker that dies it prints pages
+    for name in [name for name in logging.root.manager.loggerDict if name.startswith("distributed")]:
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # of whatever dies it prints pages
     if address == LOCAL:
         # a worker's death is told at once: the study's own schedule tries again, one point a worker
         with dask.config.set({"distributed.scheduler.allowed-failures": 0}):

@@ -130,46 +130,61 @@ def test_a_run_whose_client_is_killed_goes_on_there_with_what_is_missing(plan, s
 
 
 class Apart(Workers):
-    """Worker processes that do not see the study's folder: its mark is gone before they look for it."""
+    """Worker processes that do not see the study's folder: it never had the mark that they look for."""
 
-    carrying = None
+    def __init__(self, scratch, count):
+        self.scratch, self.carrying = scratch, None
+        super().__init__(count)
 
-    def submit(self, fn, /, *args, **kwargs):
+    def submit(self, fn, /, *args):
         folder, *rest = args
         if self.carrying is None:
-            self.carrying = Carrying(folder, super().submit)
+            self.carrying = Carrying(folder, functools.partial(super().submit, _in_own_folder, self.scratch))
         return self.carrying.submit(fn, *rest)
 
 
-def test_where_workers_do_not_see_the_folder_results_come_back_and_artifacts_follow_them(plan, begun, serial, tmp_path):
-    start = functools.partial(Apart, 2)
-    assert run(plan(), tmp_path / "apart", counted.WORK, quiet, start=start) == Outcome(POINTS, POINTS, 0, 0)
+def _in_own_folder(scratch, fn, *args):
+    own = scratch / f"worker{os.getpid()}"
+    own.mkdir(exist_ok=True)
+    return fn(*args, scratch=own)
+
+
+@pytest.fixture
+def apart(tmp_path):
+    """apart(count): starts workers that do not see the study's folder."""
+    return lambda count: functools.partial(Apart, tmp_path, count)
+
+
+def test_where_workers_do_not_see_the_folder_results_come_back_and_artifacts_follow_them(
+    plan, begun, serial, tmp_path, apart
+):
+    assert run(plan(), tmp_path / "apart", counted.WORK, quiet, start=apart(2)) == Outcome(POINTS, POINTS, 0, 0)
     assert set(begun().values()) == {1}  # each training is made by one worker and sent to the other
     assert sha256(tmp_path / "apart") == serial
     assert len(list((tmp_path / "apart" / "artifacts").iterdir())) == 2
     assert left_over(tmp_path / "apart") == []
 
 
-def test_artifacts_of_an_earlier_run_are_sent_and_not_made_again(plan, begun, serial, tmp_path):
+def test_artifacts_of_an_earlier_run_are_sent_and_not_made_again(plan, begun, serial, tmp_path, apart):
     run(plan(), tmp_path / "apart", counted.WORK, quiet)
     for path in (tmp_path / "apart" / "shards").iterdir():
         path.unlink()
-    outcome = run(plan(), tmp_path / "apart", counted.WORK, quiet, start=functools.partial(Apart, 1))
+    outcome = run(plan(), tmp_path / "apart", counted.WORK, quiet, start=apart(1))
     assert outcome.computed == POINTS
     assert begun()["training", 0] == begun()["training", 1] == 1
     assert sha256(tmp_path / "apart") == serial
 
 
-def test_a_damaged_artifact_is_not_sent_but_made_again(plan, serial, tmp_path):
+def test_a_damaged_artifact_is_not_sent_but_made_again(plan, serial, tmp_path, apart):
     run(plan(), tmp_path / "apart", counted.WORK, quiet)
     for path in [*(tmp_path / "apart" / "shards").iterdir(), *(tmp_path / "apart" / "artifacts").iterdir()]:
         path.write_bytes(path.read_bytes()[:-9])
-    run(plan(), tmp_path / "apart", counted.WORK, quiet, start=functools.partial(Apart, 2))
+    run(plan(), tmp_path / "apart", counted.WORK, quiet, start=apart(2))
     assert sha256(tmp_path / "apart") == serial
 
 
-def test_points_whose_worker_dies_apart_are_done_again(plan, serial, tmp_path):
-    outcome = run(plan(dies_once_at=[3, 1, 2, 0]), tmp_path / "apart", counted.WORK, quiet, functools.partial(Apart, 2))
+def test_points_whose_worker_dies_apart_are_done_again(plan, serial, tmp_path, apart):
+    outcome = run(plan(dies_once_at=[3, 1, 2, 0]), tmp_path / "apart", counted.WORK, quiet, apart(2))
     assert (outcome.computed, outcome.deaths) == (POINTS, 1)
     assert sha256(tmp_path / "apart") == serial
 
@@ -177,7 +192,7 @@ def test_points_whose_worker_dies_apart_are_done_again(plan, serial, tmp_path):
 def test_a_worker_of_other_source_is_refused(tmp_path):
     errand = carried.Errand(str(tmp_path), "mark", "0" * 64)
     with pytest.raises(OSError, match="another imcsim"):
-        run_there(errand, evaluate_points, (), {})
+        run_there(errand, evaluate_points, (), {}, scratch=tmp_path)
 
 
 @pytest.mark.parametrize("path", ["shards/../../x.json", "manifest.json", "shards/x.py", "artifacts/a/b.json"])
