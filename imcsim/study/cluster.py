@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import functools
 import ipaddress
@@ -11,7 +12,7 @@ import time
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import CancelledError, Executor, Future
+from concurrent.futures import CancelledError, Executor, Future, ThreadPoolExecutor
 from importlib import metadata
 from pathlib import Path
 from types import TracebackType
@@ -166,14 +167,28 @@ def _client(address: str, count: int, started: contextlib.ExitStack) -> Client:
         started.enter_context(cluster)
         return started.enter_context(distributed.Client(cluster, set_as_default=False))
     try:
-        client = distributed.Client(address, timeout=ANSWER_S, set_as_default=False)
-    except OSError as error:
+        with ThreadPoolExecutor(1) as apart:  # whatever loop this thread may have
+            apart.submit(asyncio.run, _greeting(address)).result()
+        with warnings.catch_warnings(action="ignore"):  # of versions, which we look at ourselves
+            client = distributed.Client(address, timeout=ANSWER_S, set_as_default=False)
+    except (OSError, TimeoutError) as error:
         remedy = f"start one (`dask scheduler`), or correct the address; {_KEPT}"
-        told = f"no Dask scheduler of this version ({metadata.version('distributed')}) answers there ({error})"
+        told = f"no Dask scheduler like this one ({metadata.version('distributed')}) answers there"
+        told += f" ({str(error) or f'silent for {ANSWER_S:g} s'})"
         raise SpecError.of("--scheduler", told, given=address, remedy=remedy) from error
     except (ValueError, TypeError, RuntimeError) as error:  # certificates that are missing or wrong
         raise SpecError.of("--scheduler", f"cannot be reached ({error})", given=address) from error
     return started.enter_context(client)
+
+
+async def _greeting(address: str) -> None:
+    """Greet whoever listens there; a client waits for ever where that is no scheduler."""
+    from distributed import Security
+    from distributed.comm import connect
+
+    how = Security().get_connection_args("client")
+    comm = await asyncio.wait_for(connect(address, timeout=ANSWER_S, **how), ANSWER_S)
+    comm.abort()
 
 
 def _wait_for_workers(client: Client, address: str) -> None:

@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections import Counter
@@ -234,6 +235,15 @@ def test_a_scheduler_that_is_not_there_is_an_error_and_nothing_is_lost(plan, ser
     assert left_over(tmp_path / "out") == []
     run(plan(), tmp_path / "out", counted.WORK, quiet)
     assert sha256(tmp_path / "out") == serial
+
+
+def test_a_server_that_is_no_scheduler_is_an_error(monkeypatch):
+    monkeypatch.setattr(cluster, "ANSWER_S", 0.5)
+    with (
+        socket.create_server(("127.0.0.1", 0)) as silent,
+        pytest.raises(SpecError, match=r"no Dask scheduler .* answers there \([^)]"),
+    ):
+        Cluster(f"tcp://127.0.0.1:{silent.getsockname()[1]}")
 
 
 def test_a_scheduler_without_workers_is_an_error(monkeypatch):
