@@ -115,9 +115,9 @@ class Carrying:
         if not ready:
             asked.set_result(so_far)
         elif job is evaluate_points:
-            work, points = args
+            work, points, job_s = args
             rest: tuple[Asked, ...] = tuple(point for point in points if point.id in ready)
-            self._give(asked, job, (work, rest), so_far, {**sent, **found})
+            self._give(asked, job, (work, rest, job_s), so_far, {**sent, **found})
         else:
             self._give(asked, job, args, so_far, {**sent, **found})
 

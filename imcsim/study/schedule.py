@@ -20,6 +20,7 @@ from imcsim.study.work import JOB_S, Asked, Failure, Key, Report, Work, evaluate
 
 DEATHS = 3  # what kills its worker so often has failed
 MOST = 1000  # points of a job
+HANDED_S = 0.02  # more than twice what a job on a cluster costs this process (docs/scale.md)
 UNMEASURED = 16  # points of a job as long as nobody knows how long one lasts
 
 
@@ -119,14 +120,19 @@ class Scheduler:
         return _Job(tuple(taken)) if taken else None
 
     def _room(self) -> int:
-        """How many points the next job takes: as many as last JOB_S, fewer at the end, so that all end together."""
-        most = self._unmeasured if math.isnan(self._point_s) else JOB_S / max(self._point_s, JOB_S / MOST)
+        """How many points the next job takes: so many that it lasts, fewer at the end, so that all end together."""
+        most = self._unmeasured if math.isnan(self._point_s) else self._job_s / max(self._point_s, self._job_s / MOST)
         return max(1, min(int(most), math.ceil(self._left / (2 * self._slots))))
 
     def _submit(self, executor: Executor, job: _Job) -> Future[Report]:
         if job.artifact:
             return executor.submit(make_artifact, self._folder, self._work, job.artifact, self._keys[job.artifact])
-        return executor.submit(evaluate_points, self._folder, self._work, job.points)
+        return executor.submit(evaluate_points, self._folder, self._work, job.points, self._job_s)
+
+    @property
+    def _job_s(self) -> float:
+        """How long a job should last, so that one process can keep all slots busy."""
+        return max(JOB_S, HANDED_S * self._slots)
 
     def _collected(self, job: _Job, future: Future[Report]) -> Iterator[Settled | Made]:
         try:

@@ -20,7 +20,7 @@ from imcsim.study.store import ARTIFACTS, SHARDS, Artifacts, MissingArtifactsErr
 # Results younger than this wait for others, to share a file with them: what a killed worker may lose.
 FLUSH_S = 0.05
 
-# What a job should last: long beside handing it out, short beside a study.
+# What a job should last at least: long beside handing it out, short beside a study.
 JOB_S = 0.5
 
 Key = Mapping[str, Any]
@@ -113,16 +113,16 @@ class Report:
         self.seconds += later.seconds
 
 
-def evaluate_points(folder: Path, work: Work, points: Sequence[Asked]) -> Report:
+def evaluate_points(folder: Path, work: Work, points: Sequence[Asked], job_s: float) -> Report:
     """Evaluate `points` in order; what is finished is on disk when this returns, or is interrupted.
 
-    Points that last longer than was expected when so many were given are left to others. Raises StorageError where
+    They should last `job_s`; what is left after four times as long is left to others. Raises StorageError where
     results cannot be kept.
     """
     report, started = Report(), time.monotonic()
     artifacts = Artifacts(folder / ARTIFACTS, report.damaged)
     with _Shards(folder / SHARDS, report) as shards:
-        evaluation = _Evaluation(work, artifacts, shards, report, until=started + 4 * JOB_S)
+        evaluation = _Evaluation(work, artifacts, shards, report, until=started + 4 * job_s)
         for (text, training), group in itertools.groupby(points, lambda point: (point.text, point.training)):
             evaluation.group(text, training, list(group))
             if evaluation.is_over():
