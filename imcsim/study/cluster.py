@@ -160,7 +160,7 @@ def _client(address: str, count: int, started: contextlib.ExitStack) -> Client:
                 threads_per_worker=1,
                 processes=True,
                 host="127.0.0.1",
-                dashboard_address=None,
+                dashboard_address="127.0.0.1:0",  # any port: there may be another cluster
                 memory_limit=0,  # as worker processes without Dask
                 silence_logs=logging.CRITICAL,
             )

@@ -92,7 +92,7 @@ def test_a_poison_point_fails_alone(plan, begun, tmp_path):
     bad = [3, 0, 2, 0]
     outcome = run(plan(dies_at=[bad], raises_at=[[7, 1, 4, 1]]), tmp_path / "out", counted.WORK, quiet, start=TWO)
     assert (outcome.computed, outcome.failed) == (POINTS - 2, 2)
-    assert begun()[tuple(bad)] in (3, 4)  # once among others, and three times alone
+    assert begun()[tuple(bad)] >= 3  # alone; and once or more among others
     records = [json.loads(line) for line in (tmp_path / "out" / "failures.jsonl").read_text().splitlines()]
     assert sorted(record["error"].partition(":")[0] for record in records) == ["ValueError", "its worker died 3 times"]
 
