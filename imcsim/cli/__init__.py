@@ -104,6 +104,12 @@ def _parser() -> argparse.ArgumentParser:
         "--along", metavar="PATH", help="with --target: along this path (default: the plot's x, or the last axis)"
     )
 
+    show.add_argument(
+        "--needed",
+        metavar="PATH[=POINTS]",
+        help="the smallest value of a swept path from which on accuracy stays so near float (default: 1 point)",
+    )
+
     plot = _command(commands, "plot", results.plot, "draw the figures of a results folder again")
     plot.add_argument("folder", type=Path, metavar="DIR")
     plot.add_argument("--out", type=Path, metavar="FOLDER", help="where the figures go (default: into DIR)")

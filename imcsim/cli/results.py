@@ -12,6 +12,7 @@ from imcsim.cli.codes import DONE
 from imcsim.errors import SpecError, did_you_mean
 
 if TYPE_CHECKING:
+    from imcsim.study.needed import AllNeeded
     from imcsim.study.summary import Summary
     from imcsim.study.yields import Yields
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 def show(options: argparse.Namespace) -> int:
     from imcsim.study.budgets import at_equal_cost, format_budgets
     from imcsim.study.comparison import compare, format_comparisons
+    from imcsim.study.needed import format_needed
     from imcsim.study.selection import selected, value_of
     from imcsim.study.spread import format_spread, plain_spread
     from imcsim.study.summary import format_summary
@@ -30,6 +32,7 @@ def show(options: argparse.Namespace) -> int:
     if options.where:
         summary = selected(summary, options.where)
     good = _yields(summary, options)
+    wanted = _needed(summary, options.needed)
     found = None
     if options.compare is not None:
         path, given, reference = options.compare.partition("=")
@@ -47,6 +50,7 @@ def show(options: argparse.Namespace) -> int:
         comparison |= {} if lost is None else {"thresholds": lost.plain()}
         comparison |= {} if budgets is None else {"budgets": budgets.plain()}
         comparison |= {} if good is None else {"yield": good.plain()}
+        comparison |= {} if wanted is None else {"needed": wanted.plain()}
         spread = {"spread": plain_spread(summary)} if options.spread else {}
         print(json.dumps({**summary.plain(), **comparison, **spread}, indent=1))
         return DONE
@@ -56,7 +60,9 @@ def show(options: argparse.Namespace) -> int:
     tables += [] if budgets is None else [format_budgets(budgets)]
     if good is not None and (options.accuracy is not None or options.target is not None):
         tables.append(format_yields(good))
+    tables += [] if wanted is None or options.needed is None else [format_needed(wanted)]
     default = [format_summary(summary), *([] if good is None else [format_yields(good)])]
+    default += [] if wanted is None else [format_needed(wanted)]
     print("\n".join(tables or default))
     return DONE
 
@@ -79,6 +85,24 @@ def _yields(summary: Summary, options: argparse.Namespace) -> Yields | None:
         if value is not None and not 0 <= value <= 1:
             raise SpecError.of(name, "must be a share from 0 to 1", f"{value:g}", "0.95 is 95 %")
     return yields(summary, YieldSpec(accuracy=accuracy, target=target), options.along)
+
+
+def _needed(summary: Summary, given: str | None) -> AllNeeded | None:
+    """What is needed along a path, by the option "path=points" or by the study; None where nobody asked."""
+    from imcsim.study.needed import needed
+    from imcsim.study.plan import SearchSpec
+
+    if given is None:
+        return None if summary.searched is None else needed(summary, summary.searched.asked)
+    path, _, points = given.partition("=")
+    try:
+        within = float(points or 1) / 100
+        if not 0 <= within <= 1:
+            raise ValueError
+    except ValueError:
+        allowed = "must be path=points, 0 to 100 points of accuracy"
+        raise SpecError.of("--needed", allowed, f'"{given}"', "as in chip.adc.bits=1") from None
+    return needed(summary, SearchSpec(along=path, within=within))
 
 
 def plot(options: argparse.Namespace) -> int:

@@ -35,6 +35,7 @@ def run(options: argparse.Namespace) -> int:
     from imcsim.experiment.study_file import read_study
     from imcsim.figures import figures_are_current, figures_left_out, study_figures
     from imcsim.study import run as running
+    from imcsim.study.needed import format_needed, needed
     from imcsim.study.summary import format_summary
     from imcsim.study.table import read_table
     from imcsim.study.yields import format_yields, yields
@@ -67,14 +68,18 @@ def run(options: argparse.Namespace) -> int:
         print(f"imcsim: {told}: give [plot] a series, or sweep less at once", file=sys.stderr)
     summary = table.summary()
     good = None if summary.yields is None else yields(summary, summary.yields)
+    wanted = None if summary.searched is None else needed(summary, summary.searched.asked)
     if options.json:
         counts = {name: getattr(outcome, name) for name in ("points", "computed", "reused", "failed", "missing")}
-        of_dies = {} if good is None else {"yield": good.plain()}
-        print(json.dumps({"folder": str(folder), **counts, **summary.plain(), **of_dies}, indent=1))
+        beside = {} if good is None else {"yield": good.plain()}
+        beside |= {} if wanted is None else {"needed": wanted.plain()}
+        print(json.dumps({"folder": str(folder), **counts, **summary.plain(), **beside}, indent=1))
     else:
         print(format_summary(summary) if chosen is None else _result_of(plan, chosen, table))
         if good is not None and chosen is None:
             print(format_yields(good))
+        if wanted is not None and chosen is None:
+            print(format_needed(wanted))
         if outcome.computed + outcome.failed + outcome.missing == 0:
             print(f"\nNothing to do: all {outcome.points} points were in {folder}")
         else:
@@ -105,6 +110,10 @@ def check(options: argparse.Namespace) -> int:
     print(f"  {len(plan.cells)} cells x {many} trainings x {dies} x {count.reads} reads = {len(plan.points)} points")
     for reason, cells in Counter(gap.reason for gap in plan.gaps).items():
         print(f"  {cells} cells cannot be: {reason}")
+    if plan.search is not None:
+        print(f"  at most so many: a search along {plan.search.along} evaluates the cells that it needs")
+    if count.target_ci is not None:
+        print(f"  and more where an interval is wider than {100 * count.target_ci:g} points to either side")
     for note in plan.notes:
         print(f"  {note}")
     return DONE
@@ -165,7 +174,9 @@ def _dry_run(plan: Plan, folder: Path, workers: int, *, as_json: bool) -> int:
         told = {"workers": workers, **dataclasses.asdict(found), "work_s": found.work_s}
         print(json.dumps({name: None if _is_nan(value) else value for name, value in told.items()}, indent=1))
         return DONE
-    print(f"{plan.name}: {found.missing} of {found.points} points to do in {folder}")
+    most = "at most " if plan.search is not None else ""
+    least = " or more" if plan.replicates.target_ci is not None else ""
+    print(f"{plan.name}: {most}{found.missing}{least} of {found.points} points to do in {folder}")
     if found.missing:
         print(
             f"  a point: {_duration(found.point_s)}; {found.artifacts} artifacts: {_duration(found.artifacts_s)} in all"
@@ -269,10 +280,11 @@ class _progress:  # noqa: N801  # used as a function
 
                 # what an earlier run left is there at once, and tells nothing of the time that is left
                 self.bar = tqdm(total=now.total, initial=now.done, desc=self.plan.name, unit="point")
+            self.bar.total = now.total  # a study may ask for more
             self.bar.set_postfix_str(made, refresh=False)
             self.bar.update(now.done - self.bar.n)
-        elif now.done * 10 // now.total > self.tenths or time.monotonic() - self.told_at > QUIET_S:
-            self.tenths, self.told_at = now.done * 10 // now.total, time.monotonic()
+        elif now.done * 10 // max(1, now.total) > self.tenths or time.monotonic() - self.told_at > QUIET_S:
+            self.tenths, self.told_at = now.done * 10 // max(1, now.total), time.monotonic()
             line = f"{self.plan.name}: {now.done} of {now.total} points{', ' if made else ''}{made}"
             print(line, file=sys.stderr, flush=True)
 

@@ -142,7 +142,8 @@ def thin_out(table: dict[str, Any]) -> None:
             ladder.update({path: _middle(values) for path, values in ladder.items()})
     replicates = table.setdefault("replicates", {})
     if isinstance(replicates, dict):
-        replicates.pop("more", None)
+        for name in ("more", "target_ci", "most_trainings", "most_dies"):
+            replicates.pop(name, None)
         _at_most(replicates, "trainings", QUICK_TRAININGS)
         _at_most(replicates, "dies", 1)
         _at_most(replicates, "reads", 1)

@@ -33,7 +33,7 @@ from imcsim.specs.codec import Blocks, InlineTable, build, format_toml, format_v
 from imcsim.specs.fields import Spec
 from imcsim.specs.library import is_path, load, read_device
 from imcsim.study.grid import axes_of, multiplied
-from imcsim.study.plan import Axis, Cell, Gap, Plan, PlotSpec, Replicates, YieldSpec, plot_problems
+from imcsim.study.plan import Axis, Cell, Gap, Plan, PlotSpec, Replicates, SearchSpec, YieldSpec, plot_problems
 from imcsim.study.quantities import Quantity
 from imcsim.training import StopSpec, TrainingSpec
 
@@ -41,7 +41,7 @@ T = TypeVar("T", bound=Spec)
 
 SECTIONS = (
     *("name", "dataset", "seed", "replicates", "network", "training", "stop", "chip", "read"),
-    *("alignment", "gradient", "variants", "ladders", "grid", "gaps", "tune", "plot", "yield", "scope"),
+    *("alignment", "gradient", "variants", "ladders", "grid", "gaps", "tune", "plot", "yield", "search", "scope"),
 )
 
 TABLES = ("replicates", "network", "training", "chip", "read", "variants", "ladders", "grid")
@@ -107,8 +107,11 @@ def _plan(
     gaps = table.get("gaps", False)
     if not isinstance(gaps, bool):
         problems.append(Problem(("gaps",), "must be true or false", format_value(gaps)))
-    plot = _optional(PlotSpec, "plot", table, problems)
-    yields = _optional(YieldSpec, "yield", table, problems)
+    plot, yields, search = (
+        _optional(PlotSpec, "plot", table, problems),
+        _optional(YieldSpec, "yield", table, problems),
+        _optional(SearchSpec, "search", table, problems),
+    )
     design, stand_in = _design(table, sections, folder, problems)
     before = len(problems)
     variants, chips = without_devices(sections["variants"], sections["chip"], folder, problems)
@@ -152,7 +155,7 @@ def _plan(
     if problems:
         return None
     whole, cells = {**table, **sections}, repeated(cells, more)
-    shown = plot, yields
+    shown = plot, yields, search
     return _assembled(name, whole, folder, design, sweep, axes, cells, missing, replicates, shown, tuned, problems)
 
 
@@ -222,11 +225,11 @@ def _assembled(
     cells: Sequence[Cell],
     gaps: Sequence[Gap],
     replicates: Replicates,
-    shown: tuple[PlotSpec | None, YieldSpec | None],
+    shown: tuple[PlotSpec | None, YieldSpec | None, SearchSpec | None],
     tuned: TunePlan | None,
     problems: list[Problem],
 ) -> Plan | None:
-    plot, yields = shown
+    plot, yields, search = shown
     notes = []
     data = datasets.load(design.dataset)
     if tuned:
@@ -251,6 +254,7 @@ def _assembled(
         **({"tune": tuned.described()} if tuned else {}),
         **({"plot": to_table(plot)} if plot else {}),
         **({"yield": to_table(yields)} if yields else {}),
+        **({"search": to_table(search)} if search else {}),
     }
     # of a device's path only the name, so that the text is the same wherever the file lies
     # beside variants with devices of their own, only what is said of all of them
@@ -270,6 +274,7 @@ def _assembled(
             test_samples=len(data.y_test),
             plot=plot,
             yields=yields,
+            search=search,
             tuned=tuned.paths if tuned else (),
             quantities=_quantities(cells),
             gaps=tuple(gaps),

@@ -49,9 +49,18 @@ def open_folder(plan: Plan, folder: Path) -> None:
     manifest: dict[str, Any] = {"format": "imcsim-manifest", "name": plan.name, "runs": []}
     with contextlib.suppress(SpecError):  # a damaged one is written anew: the results say whose they are
         manifest = read_manifest(folder)
-    current = {**manifest, **_identity(plan), "points": len({point.id for point in plan.points})}
+    current = {**manifest, **_identity(plan), "points": _extent(plan)}
     if current != manifest:
         _write_manifest(folder, current)
+
+
+def note_extent(plan: Plan, folder: Path) -> None:
+    """Note in the manifest how many points the study has by now."""
+    _write_manifest(folder, {**read_manifest(folder), "points": _extent(plan)})
+
+
+def _extent(plan: Plan) -> int:
+    return len({point.id for point in plan.points})
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
@@ -78,7 +87,8 @@ def recorded(folder: Path, workers: Mapping[str, Any]) -> Iterator[None]:
     manifest["runs"].append(entry)
     _write_manifest(folder, manifest)
     yield
-    entry["finished"] = _now()
+    manifest = read_manifest(folder)  # which may have grown
+    manifest["runs"][-1]["finished"] = _now()
     _write_manifest(folder, manifest)
 
 
@@ -107,7 +117,7 @@ def _check_same_study(plan: Plan, folder: Path) -> None:
         told = f"holds results of a newer imcsim (model version {known['model_version']}, this is {MODEL_VERSION})"
         raise SpecError.of((), told, remedy="update imcsim, or give another --out", source=str(folder))
     grows = _without_extent(known) == _without_extent(wanted)
-    if grows and _results(folder).keys() <= {point.id for point in plan.points}:
+    if grows and _results(folder).keys() <= plan.possible_ids:
         return
     old, new = _described(known), _described(wanted)
     keys = [key for key in {**old, **new} if old.get(key) != new.get(key)]
@@ -121,15 +131,15 @@ def _check_same_study(plan: Plan, folder: Path) -> None:
 
 
 def _without_extent(identity: Mapping[str, Any]) -> dict[str, Any]:
-    """The identity without what may grow: replicates, variants, ladders and grid."""
-    extent = ("replicates", "variants", "ladders", "grid")
+    """The identity without what may grow: replicates, variants, ladders, grid, and what is searched."""
+    extent = ("replicates", "variants", "ladders", "grid", "search")
     config = {key: value for key, value in identity["config"].items() if key not in extent}
     return {"model_version": identity["model_version"], "dataset_sha256": identity["dataset_sha256"], "config": config}
 
 
 def _is_of(plan: Plan, folder: Path) -> bool:
     """Whether `folder` has results, and all of them are of points of the study, which nobody finds by chance."""
-    return bool(found := _results(folder).keys()) and found <= {point.id for point in plan.points}
+    return bool(found := _results(folder).keys()) and found <= plan.possible_ids
 
 
 def _results(folder: Path) -> Mapping[str, Any]:

@@ -7,6 +7,7 @@ whose output varies with the library.
 
 from __future__ import annotations
 
+import bisect
 import hashlib
 import json
 from collections.abc import Collection, Mapping
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 
 from imcsim.specs.codec import to_table
 from imcsim.study.canonical import canonical_json, digest
-from imcsim.study.plan import Plan, column
+from imcsim.study.plan import Gap, Plan, SearchSpec, column
 from imcsim.study.quantities import Dimension, column_of, dimensions, plain_quantities
 from imcsim.study.store import Values
 from imcsim.version import MODEL_VERSION, __version__
@@ -127,12 +128,24 @@ def _attributes(plan: Plan) -> dict[str, Any]:
         "test_samples": plan.test_samples,
         "swept": json.dumps([axis.path for axis in plan.axes]),
         "own_dies": int(plan.replicates.own_dies),
-        "gaps": json.dumps([[gap.place, dict(gap.coordinates), gap.reason] for gap in plan.gaps]),
+        "gaps": json.dumps([[_row_of(plan, gap), dict(gap.coordinates), gap.reason] for gap in plan.gaps]),
         "tuned": json.dumps(plan.tuned),
         "quantities": json.dumps(plain_quantities(plan.quantities)),
         "plot": "" if plan.plot is None else canonical_json({"series": None, **to_table(plan.plot)}),
         **({} if plan.yields is None else {"yield": canonical_json(to_table(plan.yields))}),
+        **({} if plan.replicates.target_ci is None else {"target_ci": plan.replicates.target_ci}),
+        **({} if plan.search is None else {"search": _search(plan, plan.search)}),
     }
+
+
+def _row_of(plan: Plan, gap: Gap) -> int:
+    """Before which of the cells that are asked for a gap stands."""
+    return gap.place if plan.asked is None else bisect.bisect_left(plan.asked, gap.place)
+
+
+def _search(plan: Plan, search: SearchSpec) -> str:
+    cells = sum(search.along in cell.coordinates for cell in plan.cells)
+    return canonical_json([to_table(search), cells, list(plan.searched_apart)])
 
 
 def _write_points(group: h5py.Group, plan: Plan, columns: Mapping[str, NDArray[Any]]) -> None:

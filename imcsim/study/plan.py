@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import hashlib
 import itertools
 import json
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -29,25 +30,47 @@ SEPARATE_DIES = "counts independent dies: of one training, or a die for each tra
 SEPARATED = "set it to 1, or replicates.own_dies = true with dies = 1"
 
 
+LEAST = 3  # trainings or dies, of which more are to be made: two differ by anything
+
+
 @dataclass(frozen=True, kw_only=True)
 class Replicates(Spec):
     """How often each cell of the grid is repeated: trainings x dies x reads.
 
-    With `own_dies` each training has a die of its own: the die of its number.
+    With `own_dies` each training has a die of its own: the die of its number. With `target_ci` a cell is repeated more
+    often while its 95 % interval reaches further than that to either side of the mean, with up to `most_trainings` or
+    `most_dies`.
     """
 
     trainings: int = limited(1, low=1, high=100_000)
     dies: int = limited(1, low=1, high=100_000)
     reads: int = limited(1, low=1, high=100_000)
     own_dies: bool = False
+    target_ci: float | None = limited(None, low=1e-6, high=0.5)
+    most_trainings: int | None = limited(None, low=1, high=100_000)
+    most_dies: int | None = limited(None, low=1, high=100_000)
 
     def problems(self) -> Iterable[Problem]:
         if self.own_dies and self.dies > 1:
             yield Problem(("dies",), "must be 1 with own_dies: each training has one of its own", str(self.dies))
+        if self.own_dies and self.most_dies is not None:
+            remedy = "say most_trainings"
+            yield Problem(("most_dies",), "has no meaning with own_dies", str(self.most_dies), remedy)
+        growing = {"trainings": self.most_trainings, "dies": self.most_dies}
+        for name, most in growing.items():
+            if most is not None and self.target_ci is None:
+                remedy = "say how wide an interval may be: target_ci = 0.005"
+                yield Problem((f"most_{name}",), "has no meaning without target_ci", str(most), remedy)
+            if most is not None and not LEAST <= (now := getattr(self, name)) < most:
+                told = f"must be at least {LEAST} and less than most_{name}: what they differ by says how many it takes"
+                yield Problem((name,), told, str(now))
+        if self.target_ci is not None and not any(growing.values()):
+            remedy = "say most_trainings, most_dies, or both"
+            yield Problem(("target_ci",), "needs to know what to repeat, and how often", f"{self.target_ci:g}", remedy)
 
-    def places(self, trainings: int) -> Iterable[tuple[int, int, int]]:
-        """The training, die and read of each point of a cell of so many trainings."""
-        for training, die, read in np.ndindex(trainings, self.dies, self.reads):
+    def places(self, trainings: int, dies: int) -> Iterable[tuple[int, int, int]]:
+        """The training, die and read of each point of a cell of so many trainings and dies."""
+        for training, die, read in np.ndindex(trainings, dies, self.reads):
             yield training, training if self.own_dies else die, read
 
 
@@ -112,6 +135,26 @@ class YieldSpec(Spec):
     target: float | None = limited(None, low=0, high=1)
 
 
+@dataclass(frozen=True, kw_only=True)
+class SearchSpec(Spec):
+    """The smallest value of the swept path `along` from which on the accuracy stays `within` so much of that in float.
+
+    With better = "low" the largest one. Only cells that it takes to find it are evaluated.
+    """
+
+    along: str
+    within: float = limited(0.01, low=0, high=1)
+    better: Literal["low", "high"] = "high"
+
+
+class Searched(NamedTuple):
+    """A search that was made: among so many cells, which the paths `others` tell apart beside the one it went along."""
+
+    asked: SearchSpec
+    cells: int
+    others: tuple[str, ...]
+
+
 @dataclass(frozen=True)
 class Axis:
     """A swept path ("chip.adc.bits") and its values, plain TOML values, each different."""
@@ -149,12 +192,14 @@ class Cell:
     """One cell of the grid: the swept values that apply to it, by path, and all that determines its results.
 
     `text` is the canonical JSON of the configuration, which leaves out the replicates alone. It is kept as text: the
-    configurations of a hundred thousand cells are gigabytes of tables. `trainings` are its own, None: as all have them.
+    configurations of a hundred thousand cells are gigabytes of tables. `trainings` and `dies` are its own, None: as all
+    have them.
     """
 
     coordinates: Mapping[str, Any]
     text: str
     trainings: int | None = None
+    dies: int | None = None
 
     @classmethod
     def of(cls, coordinates: Mapping[str, Any], config: Mapping[str, Any]) -> Cell:
@@ -212,9 +257,27 @@ def _yield_problems(
             yield Problem(("plot", "kind"), "is of dies that [yield] calls good", '"yield"', remedy)
         return
     trainings = max(cell.trainings or replicates.trainings for cell in cells)
+    trainings = max(trainings, replicates.most_trainings or 1)
     if trainings > 1 and not replicates.own_dies:
         told = f"must be 1 with [yield], which {SEPARATE_DIES}"
         yield Problem(("replicates", "trainings"), told, str(trainings), SEPARATED)
+
+
+def _follows(path: str, along: str, cells: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether a path has several values, and one for each value of `along`."""
+    pairs = {(repr(cell[along]), repr(cell.get(path))) for cell in cells}
+    return len({value for _, value in pairs}) > 1 and len(pairs) == len({key for key, _ in pairs})
+
+
+def _search_problems(plan: Plan, axes: Sequence[Axis]) -> Iterable[Problem]:
+    """What is wrong with [search]."""
+    search = plan.search
+    if search is None:
+        return
+    known = [axis.path for axis in axes if axis.coordinates().dtype.kind != "U"]
+    if search.along not in known:
+        told = "must be a swept path of numbers"
+        yield Problem(("search", "along"), told, f'"{search.along}"', did_you_mean(search.along, known))
 
 
 def along_of(plot: PlotSpec | None, paths: Sequence[str]) -> str:
@@ -271,6 +334,8 @@ class Point(NamedTuple):
 class Plan:
     """A study, ready to run: its `cells`, each repeated as `replicates` say.
 
+    Of a `search`, the places of the cells that are `asked` for so far; None: all are.
+
     `axes` are the swept paths with their different values; a cell need not have a value of every axis. `tuned` are the
     paths whose value each cell finds by itself. `yields` says which dies are good, where anybody asked. `chance` is the
     accuracy of guessing, `test_samples` are how many an accuracy is counted over. `quantities` are what points have
@@ -288,6 +353,8 @@ class Plan:
     test_samples: int
     plot: PlotSpec | None
     yields: YieldSpec | None = None
+    search: SearchSpec | None = None
+    asked: tuple[int, ...] | None = None
     tuned: tuple[str, ...] = ()
     quantities: tuple[Quantity, ...] = ()
     gaps: tuple[Gap, ...] = ()
@@ -306,6 +373,7 @@ class Plan:
         yield from quantity_problems(self.quantities, (*RESERVED, *dict.fromkeys(paths)))
         wrong = list(plot_problems(self.plot, paths))
         wrong += _pareto_problems(self.plot, self.axes, self.quantities)
+        wrong += list(_search_problems(self, self.axes))
         wrong += _yield_problems(self.yields, self.plot, self.replicates, self.cells)
         if self.yields is not None and self.yields.target is not None and not wrong:
             wrong += _target_problems(along_of(self.plot, paths), self.axes)
@@ -314,7 +382,9 @@ class Plan:
     @functools.cached_property
     def is_product(self) -> bool:
         """Whether the cells are the full product of the axes, in C order, and repeated alike."""
-        if self.replicates.own_dies or any(cell.trainings is not None for cell in self.cells):
+        if self.asked is not None or self.replicates.own_dies:
+            return False
+        if any((cell.trainings, cell.dies) != (None, None) for cell in self.cells):
             return False
         if len(self.cells) != math.prod(len(axis.values) for axis in self.axes):
             return False
@@ -331,13 +401,34 @@ class Plan:
 
         Cells that resolve to the same configuration share their ids.
         """
+        return tuple(self._points())
+
+    @property
+    def possible_ids(self) -> frozenset[str]:
+        """The ids of all points that the study may come to have, whatever its results."""
         count = self.replicates
-        digests = [hashlib.sha256(cell.text.encode()).hexdigest() for cell in self.cells]
-        return tuple(
-            Point(_id(config, *replicate), number, *replicate)
-            for number, (cell, config) in enumerate(zip(self.cells, digests, strict=True))
-            for replicate in count.places(cell.trainings or count.trainings)
+        cells = tuple(
+            dataclasses.replace(one, trainings=count.most_trainings or one.trainings, dies=count.most_dies or one.dies)
+            for one in self.cells
         )
+        return frozenset(point.id for point in dataclasses.replace(self, cells=cells, asked=None)._points())
+
+    @functools.cached_property
+    def searched_apart(self) -> tuple[str, ...]:
+        """The paths that tell the cells of a search apart, beside the one that it goes along and what follows that."""
+        assert self.search is not None
+        along = self.search.along
+        cells = [cell.coordinates for cell in self.cells if along in cell.coordinates]
+        paths = dict.fromkeys(path for cell in cells for path in cell if path != along)
+        return tuple(path for path in paths if not _follows(path, along, cells))
+
+    def _points(self) -> Iterator[Point]:
+        count = self.replicates
+        for number in range(len(self.cells)) if self.asked is None else self.asked:
+            cell = self.cells[number]
+            config = hashlib.sha256(cell.text.encode()).hexdigest()
+            for replicate in count.places(cell.trainings or count.trainings, cell.dies or count.dies):
+                yield Point(_id(config, *replicate), number, *replicate)
 
 
 def _id(config_sha256: str, training: int, die: int, read: int) -> str:

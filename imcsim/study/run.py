@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from imcsim.errors import StorageError
+from imcsim.study.adapt import adapted, begun
 from imcsim.study.failures import Failures
-from imcsim.study.folder import check_folder, open_folder, recorded
+from imcsim.study.folder import check_folder, note_extent, open_folder, recorded
 from imcsim.study.interrupts import remembered
 from imcsim.study.lock import locked
 from imcsim.study.merge import study_file
@@ -67,7 +68,8 @@ def run(
     `start()` gives the Executor, which takes up to `slots` jobs at a time, or as many as its own attribute `slots` says
     at any time; the default does all in this process. `only` are the ids of points to which the run is confined. What
     fails with an Exception is recorded in failures.jsonl and the rest goes on; the next run tries it again. `progress`
-    is called before the first point is evaluated, and whenever something is done. An interrupt ends the run: what is
+    is called before the first point is evaluated, and whenever something is done. What the plan makes of its results
+    (study.adapt) is evaluated, too. An interrupt ends the run: what is
     finished is kept, and nothing has failed by it.
 
     Raises SpecError where the folder is another study's or in use, StorageError where results cannot be kept, OSError
@@ -78,17 +80,21 @@ def run(
     with locked(folder) as left_behind:
         check_folder(plan, folder)  # what it held a moment ago was nobody's promise
         open_folder(plan, folder)
-        going = _Run(plan, folder, progress)
-        missing = missing_points(plan, going.results, only)
-        scheduler = Scheduler(folder, work, asked_of(plan, missing), slots, going.shards)
-        going.shards = scheduler.known_shards  # which grow
+        going = _Run(begun(plan), folder, progress, only)
         known = len(going.results)
+        deaths, damaged = 0, set[str]()
         try:
+            missing = going.missing()
             going.tell()
             if missing:
                 with remembered(), start() as executor, recorded(folder, getattr(executor, "circumstances", {})):
                     check_loads(executor, folder, work)
-                    going.follow(scheduler.settle(executor))
+                    while missing:
+                        scheduler = Scheduler(folder, work, asked_of(going.plan, missing), slots, going.shards)
+                        going.shards = scheduler.known_shards  # which grow
+                        going.follow(scheduler.settle(executor))
+                        deaths, damaged = deaths + scheduler.died, damaged | scheduler.damaged
+                        missing = going.missing()
         except StorageError:
             raise  # more writing would fail as well; what is finished is there
         except BaseException:
@@ -97,28 +103,50 @@ def run(
             raise
         going.merge()
         going.remove_damaged()
+    plan = going.plan
     failed = going.failures.ids if only is None else going.failures.ids & frozenset(only)
     computed, failures = len(going.results) - known, going.count(failed)
     reused = going.count(going.results) - computed
-    damaged = [f"{SHARDS}/{name}" for name in going.damaged]
-    damaged += [f"{ARTIFACTS}/{name}" for name in sorted(scheduler.damaged)]
+    found = [f"{SHARDS}/{name}" for name in going.damaged] + [f"{ARTIFACTS}/{name}" for name in sorted(damaged)]
     absent = len(plan.points) - computed - reused - failures
-    deaths = scheduler.died
-    return Outcome(len(plan.points), computed, reused, failures, absent, tuple(damaged), deaths, left_behind)
+    return Outcome(len(plan.points), computed, reused, failures, absent, tuple(found), deaths, left_behind)
 
 
 class _Run:
-    """What is known while a run lasts: results, failures, and which shards they are from."""
+    """What is known while a run lasts: results, failures, which shards they are from, and what is asked for so far."""
 
-    def __init__(self, plan: Plan, folder: Path, progress: Callable[[Progress], None]) -> None:
-        self.plan, self.folder = plan, folder
+    def __init__(
+        self, plan: Plan, folder: Path, progress: Callable[[Progress], None], only: Collection[str] | None
+    ) -> None:
+        self.plan, self.folder, self._only = plan, folder, only
         found = read_shards(folder / SHARDS)
         self.results, self.shards, self.damaged = found.results, set(found.sound), found.damaged
-        self.failures = Failures(folder, {point.id for point in plan.points})
+        self.failures = Failures(folder, plan.possible_ids)
         self.failures.settle(self.results)
         self._progress = progress
+        self._tried: set[str] = set()
+        self._artifacts = 0
+        self._take(plan)
+
+    def missing(self) -> list[Point]:
+        """The points to evaluate next; where none is missing, those that the results so far call for.
+
+        None is given twice: what failed will be tried again by the next run.
+        """
+        while True:
+            asked = missing_points(self.plan, self.results, self._only)
+            asked = [point for point in asked if point.id not in self._tried]
+            self._tried.update(point.id for point in asked)
+            plan = self.plan if asked or self._only is not None else adapted(self.plan, self.results)
+            if plan is self.plan:
+                return asked
+            self._take(plan)
+            note_extent(plan, self.folder)
+
+    def _take(self, plan: Plan) -> None:
+        self.plan = plan
         self._sharing = Counter(point.id for point in plan.points)
-        self._done, self._artifacts = self.count(self.results), 0
+        self._done = self.count(self.results)
 
     def follow(self, outcomes: Iterable[Settled | Made]) -> None:
         """Keep account of what becomes of points, and let the files follow from time to time."""

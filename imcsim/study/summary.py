@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imcsim.study.merge import tuned_name
-from imcsim.study.plan import PlotSpec, YieldSpec
+from imcsim.study.plan import PlotSpec, Searched, YieldSpec
 from imcsim.study.statistics import NO_SPREAD, Interval, mean_interval
 from imcsim.study.text import (
     LADDER,
@@ -88,7 +88,8 @@ class Summary:
     """The rows of a study. `axes` are the swept paths; `fixed` the values at which `at` holds others of them.
 
     `along` are the places that each series of the rows has values for: of learning curves, the epochs. With `own_dies`
-    each training has a die of its own. `yields` says which dies are good, None where the study does not.
+    each training has a die of its own. `yields` says which dies are good, `target_ci` how far 95 % intervals were to
+    reach to either side, `searched` among which cells some were looked for; None where the study does not.
     """
 
     name: str
@@ -101,6 +102,8 @@ class Summary:
     along: Mapping[str, tuple[int, ...]] = dataclasses.field(default_factory=dict)
     own_dies: bool = False
     yields: YieldSpec | None = None
+    target_ci: float | None = None
+    searched: Searched | None = None
 
     def values(self, path: str) -> list[Any]:
         """The different values of the swept `path`, in the study's order; None is that of rows it does not apply to."""
@@ -216,6 +219,10 @@ def format_summary(summary: Summary) -> str:
         f"chance: {100 * summary.chance:.2f} %; interval of the mean: {methods(known)}",
         *interval_notes(known, own_dies=summary.own_dies),
     ]
+    if summary.target_ci is not None:
+        wide = sum(one.high - one.low > 2 * summary.target_ci for one in known)
+        told = f"{wide} are wider, with as many replicates as the study allows" if wide else "none is wider"
+        notes.append(f"asked for: {100 * summary.target_ci:g} points to either side of {len(known)} means; {told}")
     failed, missing = sum(row.failed for row in summary.rows), sum(row.missing for row in summary.rows)
     if failed or missing:
         notes.append(f"incomplete: points failed: {failed}, missing: {missing}; the means leave them out")

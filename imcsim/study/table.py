@@ -28,7 +28,7 @@ from imcsim.study.merge import (
     is_intact,
     tuned_name,
 )
-from imcsim.study.plan import PlotSpec, Replicates, YieldSpec
+from imcsim.study.plan import PlotSpec, Replicates, Searched, SearchSpec, YieldSpec
 from imcsim.study.statistics import Interval, mean_interval
 from imcsim.study.store import write_atomic
 from imcsim.study.summary import Row, Summary
@@ -58,6 +58,7 @@ class StudyTable:
     attributes: Mapping[str, Any]
     plot: PlotSpec | None
     yields: YieldSpec | None = None
+    searched: Searched | None = None
 
     def summary(self) -> Summary:
         """A row for each cell of the grid: mean accuracies, their 95 % intervals, counts."""
@@ -72,6 +73,8 @@ class StudyTable:
             "along": along,
             "own_dies": self._own_dies,
             "yields": self.yields,
+            "target_ci": self.attributes.get("target_ci"),
+            "searched": self.searched,
         }
         return Summary(name, self.axes, tuple(rows), chance, self.plot, **told)
 
@@ -175,7 +178,9 @@ def read_table(path: Path) -> StudyTable:
         _check_quantities(columns, numbers, {name: places[along] for name, along in series.items()})
         plot = PlotSpec(**json.loads(attributes["plot"])) if attributes["plot"] else None
         yields = YieldSpec(**json.loads(attributes["yield"])) if "yield" in attributes else None
-        return StudyTable(axes, tuned, numbers, series, places, columns, attributes, plot, yields)
+        return StudyTable(
+            axes, tuned, numbers, series, places, columns, attributes, plot, yields, _searched(attributes)
+        )
     except (OSError, KeyError, ValueError, TypeError, AttributeError, RuntimeError) as error:
         raise DataError.of(
             (),
@@ -183,6 +188,14 @@ def read_table(path: Path) -> StudyTable:
             remedy="the same `imcsim run` merges it again from the results beside it",
             source=str(path),
         ) from error
+
+
+def _searched(attributes: Mapping[str, Any]) -> Searched | None:
+    """The search that was made, None where none was."""
+    if "search" not in attributes:
+        return None
+    asked, cells, others = json.loads(attributes["search"])
+    return Searched(SearchSpec(**asked), int(cells), tuple(others))
 
 
 def _check(attributes: Mapping[str, Any], columns: Mapping[str, NDArray[Any]]) -> None:
@@ -206,7 +219,7 @@ def _check(attributes: Mapping[str, Any], columns: Mapping[str, NDArray[Any]]) -
     for start, (trainings, dies, reads) in _cells(columns, own_dies=own_dies):
         replicates = Replicates(trainings=trainings, dies=dies, reads=reads, own_dies=own_dies)
         found = np.array([columns[name][start : start + trainings * dies * reads] for name in _REPLICATES]).T
-        if found.tolist() != [list(place) for place in replicates.places(trainings)]:
+        if found.tolist() != [list(place) for place in replicates.places(trainings, replicates.dies)]:
             raise ValueError("its replicates are not those of a study")
     for place, coordinates, reason in json.loads(attributes["gaps"]):
         if not (isinstance(place, int) and isinstance(coordinates, dict) and isinstance(reason, str)):
