@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from imcsim.specs.chip import ChipSpec
     from imcsim.specs.codec import overlay
     from imcsim.specs.library import load
-    from imcsim.study.table import StudyTable, read_table
+    from imcsim.study.table import StudyTable, open_study, read_table
     from imcsim.training import TrainingSpec, accuracy, train
     from imcsim.updates import Dense, Outer
 
@@ -49,7 +49,7 @@ _HOMES = {
     "specs.chip": ("ChipSpec",),
     "specs.codec": ("overlay",),
     "specs.library": ("load",),
-    "study.table": ("StudyTable", "read_table"),
+    "study.table": ("StudyTable", "open_study", "read_table"),
     "training": ("TrainingSpec", "accuracy", "train"),
     "updates": ("Dense", "Outer"),
 }
@@ -86,6 +86,7 @@ __all__ = [
     "load",
     "manufacture",
     "nominal_die",
+    "open_study",
     "overlay",
     "program",
     "read_table",

@@ -63,6 +63,12 @@ def study_figures(table: StudyTable, folder: Path) -> list[Path]:
     return paths
 
 
+def drawn(table: StudyTable) -> Iterator[tuple[str, Figure]]:
+    """Each figure of the study, by the stem of its files."""
+    for planned in _figures(table):
+        yield planned.stem, planned.drawn()
+
+
 def figures_are_current(table: StudyTable, folder: Path, results: Path) -> bool:
     """Whether everything that study_figures would write is in `folder`, none of it older than the file `results`."""
     names = [f"{planned.stem}.{kind}" for planned in _figures(table) for kind in KINDS] + [_csv(table)]

@@ -42,7 +42,7 @@ ORDER = [
     {"learning_curves", "alignment_figure", "ladder_figure", "pareto_figure", "table_figure", "yield_figures"},
     {"figures"},
     {"budget_figure", "device_figure", "fit_figures"},
-    {"fit_report"},
+    {"fit_report", "report"},
     {"cli"},
 ]
 RANK = {part: rank for rank, parts in enumerate(ORDER) for part in parts}

@@ -110,9 +110,19 @@ def _parser() -> argparse.ArgumentParser:
         help="the smallest value of a swept path from which on accuracy stays so near float (default: 1 point)",
     )
 
+    show.add_argument(
+        "--points", type=Path, metavar="FILE.csv", help="write every point as comma-separated values, too"
+    )
+
     plot = _command(commands, "plot", results.plot, "draw the figures of a results folder again")
     plot.add_argument("folder", type=Path, metavar="DIR")
     plot.add_argument("--out", type=Path, metavar="FOLDER", help="where the figures go (default: into DIR)")
+
+    report = _command(
+        commands, "report", results.report, "make one HTML page of a results folder, which needs no server"
+    )
+    report.add_argument("folder", type=Path, metavar="DIR")
+    report.add_argument("--out", type=Path, metavar="FILE.html", help="the page (default: DIR/report.html)")
 
     budget = _command(
         commands, "budget", chips.budget, "say where a chip's error comes from, closed forms beside emulation"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imcsim.cli.codes import DONE
@@ -24,11 +23,14 @@ def show(options: argparse.Namespace) -> int:
     from imcsim.study.selection import selected, value_of
     from imcsim.study.spread import format_spread, plain_spread
     from imcsim.study.summary import format_summary
-    from imcsim.study.table import read_table
+    from imcsim.study.table import open_study
     from imcsim.study.thresholds import format_thresholds, thresholds
     from imcsim.study.yields import format_yields
 
-    summary = read_table(_study_file(options.folder)).summary()
+    table = open_study(options.folder)
+    if options.points is not None:
+        table.write_points(options.points)
+    summary = table.summary()
     if options.where:
         summary = selected(summary, options.where)
     good = _yields(summary, options)
@@ -107,9 +109,9 @@ def _needed(summary: Summary, given: str | None) -> AllNeeded | None:
 
 def plot(options: argparse.Namespace) -> int:
     from imcsim.figures import study_figures
-    from imcsim.study.table import read_table
+    from imcsim.study.table import open_study
 
-    table = read_table(_study_file(options.folder))
+    table = open_study(options.folder)
     if table.plot is None and not table.series:
         raise SpecError.of(("plot",), "the study asks for no plot", remedy="give its file a [plot] and run it again")
     folder = options.out or options.folder
@@ -119,18 +121,17 @@ def plot(options: argparse.Namespace) -> int:
     return DONE
 
 
+def report(options: argparse.Namespace) -> int:
+    from imcsim.report import write_report
+
+    path = write_report(options.folder, options.out)
+    print(json.dumps({"report": str(path), "bytes": path.stat().st_size}, indent=1) if options.json else path)
+    return DONE
+
+
 def status(options: argparse.Namespace) -> int:
     from imcsim.study.status import format_status, status
 
     state = status(options.folder)
     print(json.dumps(dataclasses.asdict(state), indent=1) if options.json else format_status(state))
     return DONE
-
-
-def _study_file(folder: Path) -> Path:
-    path = folder / "study.h5"
-    if not path.is_file():
-        raise SpecError.of(
-            (), "holds no study.h5", remedy="give the folder that `imcsim run` wrote", source=str(folder)
-        )
-    return path

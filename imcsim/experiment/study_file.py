@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
+import itertools
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -71,7 +73,14 @@ def read_study(path: Path, settings: Sequence[str] = (), *, quick: bool = False)
     if problems or plan is None:
         set_paths = [keys for keys, _ in changes]
         raise SpecError(dict.fromkeys(attributed(problem, str(path), written, set_paths) for problem in problems))
-    return plan
+    return dataclasses.replace(plan, question=_question(path))
+
+
+def _question(path: Path) -> str:
+    """What the study asks: the comment at the head of its file, as far as its first mark of a sentence's end."""
+    lines = itertools.takewhile(lambda line: line.startswith("#"), path.read_text(encoding="utf-8").splitlines())
+    told = " ".join(line.lstrip("# ").rstrip() for line in lines)
+    return re.split(r"(?<=[?.])\s", told, maxsplit=1)[0]
 
 
 def _unheard(variants: Any, tune: Any, keys: tuple[str, ...]) -> Iterator[Problem]:

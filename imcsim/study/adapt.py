@@ -124,19 +124,25 @@ def _searched(plan: Plan, measured: Mapping[int, _Measured]) -> set[int]:
     known = [
         {k: reaches(*measured[place], within) for k, place in enumerate(group) if place in measured} for group in groups
     ]
-    answers: dict[int, int] = {}  # of groups that are through: the place of the first value that reaches it
+    through: dict[int, _Found] = {}
     for wave in _waves(len(groups)):
-        more = set()
-        found = {}
+        more, found = set(), {}
         for number in wave:
-            near = min(answers, key=lambda other: abs(other - number), default=None)
-            guess = None if near is None else answers[near]
-            place, found[number] = _next(known[number], len(groups[number]), guess)
+            near = min(through, key=lambda other: abs(other - number), default=None)
+            place, found[number] = _next(known[number], len(groups[number]), None if near is None else through[near])
             more |= set() if place is None else {groups[number][place]}
         if more:
             return more
-        answers |= found
+        through |= found
     return set()
+
+
+class _Found(NamedTuple):
+    """Of a group, the place of the first value that reaches it, and between which places it may lie."""
+
+    answer: int
+    low: int
+    high: int
 
 
 def _waves(count: int) -> Iterator[list[int]]:
@@ -149,20 +155,29 @@ def _waves(count: int) -> Iterator[list[int]]:
         parts = [part for (low, high), m in halves for part in ((low, m), (m + 1, high)) if part[0] < part[1]]
 
 
-def _next(known: Mapping[int, Reaches], count: int, guess: int | None) -> tuple[int | None, int]:
-    """The place to look at next, None where answer and interval are known; and the answer by the means so far."""
-    place, answer = _bisected({k: one.mean for k, one in known.items()}, count, guess)
+def _next(known: Mapping[int, Reaches], count: int, near: _Found | None) -> tuple[int | None, _Found]:
+    """The place to look at next, None where answer and interval are known; and what is found so far.
+
+    `near` is what a group beside this one has: it is looked at first whether this one has the same.
+    """
+    place, answer = _bisected({k: one.mean for k, one in known.items()}, count, near and near.answer)
+    low, high = ends(known, count, answer)
     if place is None:
-        low, high = ends(known, count, answer)
-        unknown = [k for k in (low - 1, high) if 0 <= k < count and k not in known]
-        place = unknown[0] if unknown else None
-    return place, answer
+        guess = min(near.low if near else answer, answer)
+        place, _ = _bisected({k: one.at_best for k, one in known.items() if k < answer}, answer, guess)
+    if place is None:
+        if high == count > answer and count - 1 not in known:
+            return count - 1, _Found(answer, low, high)  # on a plateau none may be sure: then the last tells it
+        surely = {k: one.surely for k, one in known.items() if answer <= k < high}
+        place, _ = _bisected({answer - 1: False, **surely}, high, None)
+    return place, _Found(answer, low, high)
 
 
 def _bisected(known: Mapping[int, bool], count: int, guess: int | None) -> tuple[int | None, int]:
     """Where to look next for the first of `count` places from which on all hold, None where it is found; and where.
 
-    From a guess on in steps that double, until the first lies between two places; then by halves.
+    From a guess on in steps that double, until the first lies between two places; then by halves. Upwards the last
+    place is looked at soon: what saturates reaches it near the guess, or never.
     """
     fails = max((k for k, holds in known.items() if not holds), default=-1)
     holds = min((k for k, one in known.items() if one and k > fails), default=count)
@@ -173,5 +188,7 @@ def _bisected(known: Mapping[int, bool], count: int, guess: int | None) -> tuple
         return middle, holds
     if fails < guess < holds:
         return guess, holds
+    if guess < fails and holds == count:
+        return count - 1, holds
     leap = 2 * holds - guess - 1 if guess >= holds else 2 * fails - guess + 1
     return leap if fails < leap < holds else middle, holds

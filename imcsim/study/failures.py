@@ -11,23 +11,32 @@ from imcsim.study.canonical import canonical_json
 from imcsim.study.store import write_atomic
 from imcsim.study.work import Failure
 
+FAILURES = "failures.jsonl"
+KEYS = {"point", "at", "error", "traceback"}
+
+
+def read_failures(folder: Path) -> list[dict[str, Any]]:
+    """The failures recorded in `folder`: point, at, error and traceback of each; none where the record is damaged.
+
+    Its points have no results either, so that they are tried again by the next run.
+    """
+    try:
+        lines = (folder / FAILURES).read_text(encoding="utf-8").splitlines()
+        records = [dict(json.loads(line)) for line in lines]
+        if all(record.keys() >= KEYS for record in records):
+            return records
+    except (FileNotFoundError, ValueError, TypeError):
+        pass
+    return []
+
 
 class Failures:
     """The failures of these `points` recorded in `folder`, those of earlier runs included."""
 
     def __init__(self, folder: Path, points: Collection[str]) -> None:
-        self._path = folder / "failures.jsonl"
-        self._records: dict[str, dict[str, Any]] = {}
-        try:
-            for line in self._path.read_text(encoding="utf-8").splitlines():
-                record = json.loads(line)
-                if record["point"] in points:
-                    self._records[record["point"]] = dict(record)
-        except FileNotFoundError:
-            pass
-        except (ValueError, TypeError, KeyError):
-            # damaged, and no loss: its points have no results either, so that they are tried again
-            self._records = {}
+        self._path = folder / FAILURES
+        found = read_failures(folder)
+        self._records = {record["point"]: record for record in found if record["point"] in points}
 
     @property
     def ids(self) -> frozenset[str]:

@@ -132,6 +132,7 @@ def _attributes(plan: Plan) -> dict[str, Any]:
         "tuned": json.dumps(plan.tuned),
         "quantities": json.dumps(plain_quantities(plan.quantities)),
         "plot": "" if plan.plot is None else canonical_json({"series": None, **to_table(plan.plot)}),
+        **({"question": plan.question} if plan.question else {}),
         **({} if plan.yields is None else {"yield": canonical_json(to_table(plan.yields))}),
         **({} if plan.replicates.target_ci is None else {"target_ci": plan.replicates.target_ci}),
         **({} if plan.search is None else {"search": _search(plan, plan.search)}),

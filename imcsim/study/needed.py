@@ -123,17 +123,13 @@ def _needed(fixed: Mapping[str, Any], rows: Sequence[Row], asked: SearchSpec) ->
 
 
 def ends(known: Mapping[int, Reaches], count: int, place: int) -> tuple[int, int]:
-    """The places between which the first of `count` places that reaches it may lie, found at `place`; values not known
-    yet end the walk.
+    """Between which of `count` places the first may lie that reaches it, found at `place`, by those that are known.
 
-    Down as long as it is reached at best, up to the first that surely reaches it.
+    From there down as far as it is reached at best, and up to the first that surely reaches it.
     """
-    low = place
-    while low > 0 and (low - 1) in known and known[low - 1].at_best:
-        low -= 1
-    high = place
-    while high < count and high in known and not known[high].surely:
-        high += 1
+    fails = max((k for k, one in known.items() if k < place and not one.at_best), default=-1)
+    low = min((k for k, one in known.items() if fails < k < place and one.at_best), default=place)
+    high = min((k for k, one in known.items() if k >= place and one.surely), default=count)
     return low, high
 
 
@@ -158,7 +154,7 @@ def format_needed(found: AllNeeded) -> str:
     title = f"{found.name}: {asked.along} needed to stay within {100 * asked.within:g} points of float"
     notes = [
         f"needed: the {which} value {on} no mean loss is larger",
-        "95 % interval: down to where the lower end of a loss's interval is larger, up to where the upper end is not",
+        "95 % interval: down to where the lower end of a loss's interval is larger, up to where its upper end is not",
     ]
     if found.of_cells is not None:
         tested = sum(len(one.tested) for one in found.found)

@@ -355,6 +355,7 @@ class Plan:
     yields: YieldSpec | None = None
     search: SearchSpec | None = None
     asked: tuple[int, ...] | None = None
+    question: str = ""  # in words, as the head of the study's file has it
     tuned: tuple[str, ...] = ()
     quantities: tuple[Quantity, ...] = ()
     gaps: tuple[Gap, ...] = ()

@@ -10,12 +10,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from imcsim.errors import DataError
+from imcsim.errors import DataError, SpecError
 from imcsim.study.merge import (
     DIVERGED,
     FAILED,
@@ -33,6 +33,10 @@ from imcsim.study.statistics import Interval, mean_interval
 from imcsim.study.store import write_atomic
 from imcsim.study.summary import Row, Summary
 
+if TYPE_CHECKING:
+    import xarray
+
+STUDY_FILE = "study.h5"
 REFUSED_WORDS = "the rule could not begin"
 MAX_ROWS = 10_000_000
 MAX_PLACES = 100_000  # of a series
@@ -141,6 +145,39 @@ class StudyTable:
     def write_csv(self, path: Path) -> None:
         """Write the summary as comma-separated values."""
         write_atomic(path, self.summary().csv().encode())
+
+    def write_points(self, path: Path) -> None:
+        """Write every point as comma-separated values."""
+        from imcsim.study.exports import points_csv
+
+        write_atomic(path, points_csv(self).encode())
+
+    def to_xarray(self) -> xarray.Dataset:
+        """The points as an xarray.Dataset: a cube where the grid is a full product, else along one dimension `point`.
+
+        Raises SpecError without the package xarray.
+        """
+        from imcsim.study.exports import to_xarray
+
+        return to_xarray(self)
+
+
+def open_study(path: Path | str) -> StudyTable:
+    """The results of a study, from its folder or its study.h5.
+
+    Raises SpecError where there is no study, DataError where its study.h5 is damaged.
+    """
+    return read_table(study_file_of(Path(path)))
+
+
+def study_file_of(path: Path) -> Path:
+    """The study.h5 of a results folder, or `path` itself where it is one; SpecError where there is none."""
+    if path.is_file():
+        return path
+    if not (path / STUDY_FILE).is_file():
+        told = "holds no study.h5" if path.is_dir() else "no such folder"
+        raise SpecError.of((), told, remedy="give the folder that `imcsim run` wrote", source=str(path))
+    return path / STUDY_FILE
 
 
 def read_table(path: Path) -> StudyTable:

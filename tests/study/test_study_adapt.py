@@ -119,7 +119,7 @@ def test_an_interval_ends_where_no_value_reaches_it_at_best_and_where_one_surely
     )
     known = dict(enumerate([never, maybe, maybe, nearly, nearly, surely, nearly]))
     assert ends(known, 7, 3) == (1, 5)
-    assert ends({3: nearly}, 7, 3) == (3, 4)
+    assert ends({3: nearly}, 7, 3) == (3, 7)
 
 
 @pytest.mark.parametrize("count", [1, 2, 7, 16])
