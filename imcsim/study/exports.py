@@ -5,17 +5,17 @@ from __future__ import annotations
 import csv
 import io
 import math
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from imcsim.errors import SpecError
 from imcsim.study.merge import DIVERGED, FAILED, MISSING, OK, REFUSED, STOPPED, tuned_name
 
 if TYPE_CHECKING:
     import xarray
-
-    from imcsim.study.table import StudyTable
 
 STATUS = {
     MISSING: "missing",
@@ -28,12 +28,31 @@ STATUS = {
 REPLICATES = ("training", "die", "read")
 
 
-def numbers_of(table: StudyTable) -> tuple[str, ...]:
+class Points(Protocol):
+    """The points of a study by columns, as study.table.StudyTable has them."""
+
+    @property
+    def axes(self) -> tuple[str, ...]: ...
+    @property
+    def tuned(self) -> tuple[str, ...]: ...
+    @property
+    def numbers(self) -> tuple[str, ...]: ...
+    @property
+    def series(self) -> Mapping[str, str]: ...
+    @property
+    def places(self) -> Mapping[str, NDArray[Any]]: ...
+    @property
+    def columns(self) -> Mapping[str, NDArray[Any]]: ...
+    @property
+    def attributes(self) -> Mapping[str, Any]: ...
+
+
+def numbers_of(table: Points) -> tuple[str, ...]:
     """The columns that say what came of a point, one value each."""
     return ("accuracy", "accuracy_float", *map(tuned_name, table.tuned), *table.numbers)
 
 
-def points_csv(table: StudyTable) -> str:
+def points_csv(table: Points) -> str:
     """A line a point: swept values, training, die, read, results, what became of it; empty where there is nothing."""
     names = (*table.axes, *REPLICATES, *numbers_of(table), "extrapolated")
     text = io.StringIO()
@@ -49,7 +68,7 @@ def _field(value: Any) -> Any:
     return "" if isinstance(value, float) and math.isnan(value) else value
 
 
-def to_xarray(table: StudyTable) -> xarray.Dataset:
+def to_xarray(table: Points) -> xarray.Dataset:
     """The points as a Dataset: a dimension for each axis, training, die and read where the grid is a full product.
 
     Else one dimension `point`, with those as coordinates along it. Series have a dimension of their own. Raises
@@ -79,7 +98,7 @@ def to_xarray(table: StudyTable) -> xarray.Dataset:
     return xarray.Dataset(variables, coordinates, dict(table.attributes))
 
 
-def _product(table: StudyTable) -> tuple[int, ...] | None:
+def _product(table: Points) -> tuple[int, ...] | None:
     """The sides of the full product that the points are, in C order; None where they are none."""
     sides = [_different(table.columns[name]) for name in (*table.axes, *REPLICATES)]
     shape = tuple(len(side) for side in sides)
@@ -91,6 +110,6 @@ def _product(table: StudyTable) -> tuple[int, ...] | None:
     return shape
 
 
-def _different(column: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+def _different(column: NDArray[Any]) -> NDArray[Any]:
     """The different values of a column, in their order."""
     return np.array(list(dict.fromkeys(column.tolist())), dtype=column.dtype)

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imcsim.errors import DataError, SpecError
+from imcsim.study.exports import points_csv, to_xarray
 from imcsim.study.merge import (
     DIVERGED,
     FAILED,
@@ -148,8 +149,6 @@ class StudyTable:
 
     def write_points(self, path: Path) -> None:
         """Write every point as comma-separated values."""
-        from imcsim.study.exports import points_csv
-
         write_atomic(path, points_csv(self).encode())
 
     def to_xarray(self) -> xarray.Dataset:
@@ -157,8 +156,6 @@ class StudyTable:
 
         Raises SpecError without the package xarray.
         """
-        from imcsim.study.exports import to_xarray
-
         return to_xarray(self)
 
 

@@ -94,7 +94,8 @@ class Browser:
 
     def key(self, name):
         for kind in ("keyDown", "keyUp"):
-            self.call("Input.dispatchKeyEvent", type=kind, key=name, code=name)
+            typed = {"text": "\r", "windowsVirtualKeyCode": 13} if name == "Enter" else {}
+            self.call("Input.dispatchKeyEvent", type=kind, key=name, code=name, **typed)
 
     def screenshot(self, path):
         """The whole page as PNG."""
