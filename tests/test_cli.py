@@ -697,7 +697,7 @@ def test_show_refuses_what_cannot_be_compared(replicated, imcsim, asked, words):
 
 @pytest.mark.parametrize("command", ["show", "plot"])
 def test_a_folder_without_results_is_refused(here, imcsim, command):
-    assert_refused(imcsim(command, "none"), "none: holds no study.h5")
+    assert_refused(imcsim(command, "none"), "none: no such folder")
     assert_refused(imcsim(command, "."), "holds no study.h5")
     assert {path.name for path in here.iterdir()} == {"study.toml"}
 

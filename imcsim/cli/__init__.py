@@ -118,6 +118,12 @@ def _parser() -> argparse.ArgumentParser:
     plot.add_argument("folder", type=Path, metavar="DIR")
     plot.add_argument("--out", type=Path, metavar="FOLDER", help="where the figures go (default: into DIR)")
 
+    diff = _command(
+        commands, "diff", results.diff, "say in what two results folders differ, and by more than luck or not"
+    )
+    diff.add_argument("first", type=Path, metavar="DIR1")
+    diff.add_argument("second", type=Path, metavar="DIR2")
+
     report = _command(
         commands, "report", results.report, "make one HTML page of a results folder, which needs no server"
     )

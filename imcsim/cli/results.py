@@ -121,6 +121,18 @@ def plot(options: argparse.Namespace) -> int:
     return DONE
 
 
+def diff(options: argparse.Namespace) -> int:
+    from imcsim.study.difference import difference, format_difference
+    from imcsim.study.table import open_study
+
+    found = difference(open_study(options.first), open_study(options.second))
+    if options.json:
+        print(json.dumps(found.plain(), indent=1))
+    else:
+        print(format_difference(found, str(options.first), str(options.second)), end="")
+    return DONE
+
+
 def report(options: argparse.Namespace) -> int:
     from imcsim.report import write_report
 

@@ -62,3 +62,12 @@ def _encoded(array: NDArray[Any]) -> dict[str, Any]:
 def _decoded(table: dict[str, Any]) -> NDArray[Any]:
     flat = np.frombuffer(base64.b64decode(table["data"]), dtype=table["dtype"])
     return flat.reshape(table["shape"]).copy()  # a buffer of bytes is read-only
+
+
+def flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """Every value of nested tables as text under its dotted path."""
+    found: dict[str, str] = {}
+    for key, value in table.items():
+        path = f"{prefix}{key}"
+        found |= flat(value, f"{path}.") if isinstance(value, dict) else {path: json.dumps(value)}
+    return found

@@ -68,13 +68,13 @@ def compare(summary: Summary, path: str, reference: Any = None) -> Comparisons:
         cells = [
             (row, row.values.mean(axis=2) - row.values_float) for row in summary.rows if row.values_float is not None
         ]
-        return Comparisons(summary.name, summary.axes, path, None, _compared(cells), 0, own_dies=summary.own_dies)
+        return Comparisons(summary.name, summary.axes, path, None, compared(cells), 0, own_dies=summary.own_dies)
     if path not in summary.axes:
         remedy = did_you_mean(path, (*summary.axes, FLOAT))
         raise SpecError.of("compare", "is not a swept path", f'"{path}"', remedy)
     value = _value(summary, path, reference)
     rows = [row for row in summary.rows if not row.gap]
-    pairs = [(cell, _differences(cell, other)) for cell, other in counterparts(rows, path, value)]
+    pairs = [(cell, differences(cell, other)) for cell, other in counterparts(rows, path, value)]
     if not pairs:
         allowed = f"no cell differs in it alone from one at {value}"
         remedy = "sweep it as an axis of its own, with another value"
@@ -82,16 +82,16 @@ def compare(summary: Summary, path: str, reference: Any = None) -> Comparisons:
     at_reference = sum(row.coordinates.get(path) == value for row in rows)
     left_out = len(rows) - at_reference - len(pairs)
     gaps = tuple(row.gap for row in summary.rows if row.gap)
-    return Comparisons(summary.name, summary.axes, path, value, _compared(pairs), left_out, gaps, summary.own_dies)
+    return Comparisons(summary.name, summary.axes, path, value, compared(pairs), left_out, gaps, summary.own_dies)
 
 
-def _differences(cell: Row, other: Row) -> NDArray[np.float64]:
-    """Of two cells, one of which may have been trained more often: (trainings, dies)."""
-    trainings = min(len(cell.values), len(other.values))
-    return np.asarray((cell.values[:trainings] - other.values[:trainings]).mean(axis=2))
+def differences(cell: Row, other: Row) -> NDArray[np.float64]:
+    """A cell less another, one of which may have been repeated more often: (trainings, dies), averaged over reads."""
+    both = tuple(slice(min(n, m)) for n, m in zip(cell.values.shape, other.values.shape, strict=True))
+    return np.asarray((cell.values[both] - other.values[both]).mean(axis=2))
 
 
-def _compared(cells: Sequence[tuple[Row, NDArray[np.float64]]]) -> tuple[Comparison, ...]:
+def compared(cells: Sequence[tuple[Row, NDArray[np.float64]]]) -> tuple[Comparison, ...]:
     """The comparison of each cell, of its differences (trainings, dies); all of them are one family."""
     estimates = [estimate_mean(differences) for _, differences in cells]
     p = [found.p_of_zero() for found in estimates]

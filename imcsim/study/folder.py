@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from imcsim.errors import SpecError
-from imcsim.study.canonical import digest, plain
+from imcsim.study.canonical import digest, flat, plain
 from imcsim.study.lock import LOCK
 from imcsim.study.plan import Plan
 from imcsim.study.store import ARTIFACTS, SHARDS, is_temporary, read_shards, remove_temporary, write_atomic
@@ -164,16 +164,7 @@ def _entries(folder: Path) -> list[Path]:
 def _described(identity: Mapping[str, Any]) -> dict[str, str]:
     """Every single thing that two studies can differ in, as text under its path."""
     rest = {key: value for key, value in identity.items() if not key.startswith("config")}
-    return _flat({**identity["config"], **rest})
-
-
-def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    """Every value of nested tables as text under its dotted path."""
-    flat: dict[str, str] = {}
-    for key, value in table.items():
-        path = f"{prefix}{key}"
-        flat |= _flat(value, f"{path}.") if isinstance(value, dict) else {path: json.dumps(value)}
-    return flat
+    return flat({**identity["config"], **rest})
 
 
 def _write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
