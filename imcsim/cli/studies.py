@@ -137,6 +137,8 @@ def _workers(options: argparse.Namespace) -> int:
         raise SpecError.of("--profile", "watches one process", f"--workers {options.workers}", "leave one of them out")
     if options.scheduler is not None:
         _check_scheduler(options)
+    elif options.insecure:
+        raise SpecError.of("--insecure", "is of schedulers", remedy="name one: --scheduler tcp://HOST:PORT")
     return 1 if options.profile else options.workers or physical_cores()
 
 

@@ -32,6 +32,8 @@ ANSWER_S = 5.0  # how long a scheduler may take to answer
 WORKERS_S = 60.0  # how long the first of its workers may take to come up
 COUNT_S = 1.0  # how old the number of workers may be
 
+# Ctrl-C reaches the whole terminal; this process decides, and workers would print pages
+_DEAF = "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n"
 _KEPT = "what is finished is kept, the same command goes on from there"
 
 
@@ -163,6 +165,7 @@ def _client(address: str, count: int, started: contextlib.ExitStack) -> Client:
                 dashboard_address="127.0.0.1:0",  # any port: there may be another cluster
                 memory_limit=0,  # as worker processes without Dask
                 silence_logs=logging.CRITICAL,
+                preload=_DEAF,
             )
         started.enter_context(cluster)
         return started.enter_context(distributed.Client(cluster, set_as_default=False))
