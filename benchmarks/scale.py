@@ -12,9 +12,10 @@ from concurrent.futures import Executor, Future
 from pathlib import Path
 from typing import Any
 
+from imcsim.study.axes import Axis, Cell, Replicates
 from imcsim.study.cluster import LOCAL, Cluster
 from imcsim.study.merge import study_file
-from imcsim.study.plan import Axis, Cell, Plan, Replicates
+from imcsim.study.plan import Plan
 from imcsim.study.run import asked_of, missing_points
 from imcsim.study.schedule import Scheduler
 from imcsim.study.store import ARTIFACTS, SHARDS, read_shards, write_shard

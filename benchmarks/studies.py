@@ -14,7 +14,8 @@ from typing import Any
 
 from imcsim.experiment.study_file import read_study
 from imcsim.study import store
-from imcsim.study.plan import Axis, Cell, Plan, Replicates
+from imcsim.study.axes import Axis, Cell, Replicates
+from imcsim.study.plan import Plan
 from imcsim.study.run import Progress, run
 from imcsim.study.work import Work
 from imcsim.study.workers import Workers

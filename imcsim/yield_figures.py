@@ -25,7 +25,7 @@ from imcsim.plots import (
     title_of,
     words_of,
 )
-from imcsim.study.plan import YieldSpec
+from imcsim.study.questions import YieldSpec
 from imcsim.study.summary import Summary
 from imcsim.study.yields import Yield, yields
 from imcsim.x_axis import positions, scale, sidesteps, text

@@ -11,7 +11,7 @@ from matplotlib.colors import to_hex
 
 from imcsim.alignment_figure import alignment, panels
 from imcsim.plots import MARKERS
-from imcsim.study.plan import PlotSpec
+from imcsim.study.questions import PlotSpec
 from imcsim.study.statistics import Interval
 from imcsim.study.summary import Row, Summary, format_summary
 

@@ -15,8 +15,8 @@ from imcsim.ladder_figure import (
     prediction_figure,
     thresholds_figure,
 )
-from imcsim.study.plan import PlotSpec
 from imcsim.study.prediction import prediction
+from imcsim.study.questions import PlotSpec
 from imcsim.study.statistics import mean_interval
 from imcsim.study.summary import Row, Summary
 from imcsim.study.thresholds import thresholds

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from imcsim.learning_curves import curves_path, has_curves, learning_curves
 from imcsim.plots import MARKERS
-from imcsim.study.plan import PlotSpec
+from imcsim.study.questions import PlotSpec
 from imcsim.study.statistics import Interval
 from imcsim.study.summary import Row, Summary
 

@@ -16,7 +16,7 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from imcsim import figures, plots
-from imcsim.study.plan import PlotSpec
+from imcsim.study.questions import PlotSpec
 from imcsim.study.statistics import Interval
 from imcsim.study.summary import Row, Summary
 

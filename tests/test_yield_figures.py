@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from imcsim import plots
 from imcsim.figures import study_figures
 from imcsim.plots import MARKERS
-from imcsim.study.plan import PlotSpec, YieldSpec
+from imcsim.study.questions import PlotSpec, YieldSpec
 from imcsim.study.statistics import mean_interval
 from imcsim.study.summary import Row, Summary
 from imcsim.study.yields import binomial_interval

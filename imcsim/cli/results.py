@@ -71,7 +71,7 @@ def show(options: argparse.Namespace) -> int:
 
 def _yields(summary: Summary, options: argparse.Namespace) -> Yields | None:
     """The yield that is asked for, by the options or by the study; None where by neither."""
-    from imcsim.study.plan import YieldSpec
+    from imcsim.study.questions import YieldSpec
     from imcsim.study.yields import yields
 
     own = summary.yields
@@ -92,7 +92,7 @@ def _yields(summary: Summary, options: argparse.Namespace) -> Yields | None:
 def _needed(summary: Summary, given: str | None) -> AllNeeded | None:
     """What is needed along a path, by the option "path=points" or by the study; None where nobody asked."""
     from imcsim.study.needed import needed
-    from imcsim.study.plan import SearchSpec
+    from imcsim.study.questions import SearchSpec
 
     if given is None:
         return None if summary.searched is None else needed(summary, summary.searched.asked)

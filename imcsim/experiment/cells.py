@@ -12,9 +12,9 @@ from imcsim.experiment.labels import DEVICE, VARIANT, of_fields
 from imcsim.specs.chip import ChipSpec
 from imcsim.specs.codec import component, to_table
 from imcsim.specs.fields import Field, Spec, fields_of
+from imcsim.study.axes import Cell
 from imcsim.study.canonical import canonical_json
 from imcsim.study.grid import Combination
-from imcsim.study.plan import Cell
 
 _KEPT = 10_000  # components, beyond which they are forgotten: those of a sample come but once
 

@@ -18,8 +18,8 @@ from imcsim.experiment.ranges import SCALES, Range, read_points, read_range
 from imcsim.experiment.sampling import Dimension, Sampling, sampled
 from imcsim.specs.codec import Blocks, InlineTable, build, format_value
 from imcsim.specs.fields import fields_of
+from imcsim.study.axes import Axis
 from imcsim.study.grid import Factor, distinct
-from imcsim.study.plan import Axis
 
 Where = tuple[str, ...]
 

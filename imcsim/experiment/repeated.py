@@ -11,7 +11,7 @@ from imcsim.errors import Problem
 from imcsim.experiment.conditions import Condition, fulfils, read_condition
 from imcsim.specs.codec import build, format_value
 from imcsim.specs.fields import Spec, limited
-from imcsim.study.plan import Cell
+from imcsim.study.axes import Cell
 
 
 @dataclass(frozen=True, kw_only=True)

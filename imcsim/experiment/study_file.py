@@ -34,9 +34,11 @@ from imcsim.specs.chip import ChipSpec
 from imcsim.specs.codec import Blocks, InlineTable, build, format_toml, format_value, overlaid, read_toml, to_table
 from imcsim.specs.fields import Spec
 from imcsim.specs.library import is_path, load, read_device
+from imcsim.study.axes import Axis, Cell, Gap, Replicates
 from imcsim.study.grid import axes_of, multiplied
-from imcsim.study.plan import Axis, Cell, Gap, Plan, PlotSpec, Replicates, SearchSpec, YieldSpec, plot_problems
+from imcsim.study.plan import Plan
 from imcsim.study.quantities import Quantity
+from imcsim.study.questions import PlotSpec, SearchSpec, YieldSpec, plot_problems
 from imcsim.training import StopSpec, TrainingSpec
 
 T = TypeVar("T", bound=Spec)

@@ -17,8 +17,8 @@ from imcsim.experiment.variants import check_variants
 from imcsim.specs.cells import DERIVES_MISMATCH
 from imcsim.specs.chip import ChipSpec
 from imcsim.specs.codec import Blocks, format_value
+from imcsim.study.axes import Cell, Gap
 from imcsim.study.grid import Combination, Factor, Multiplied
-from imcsim.study.plan import Cell, Gap
 
 _TOLD = 1000  # cells that cannot be, beyond which no more are looked at
 

@@ -20,9 +20,9 @@ from imcsim.experiment.variants import variant_leaf
 from imcsim.rng import child
 from imcsim.specs.codec import Blocks, InlineTable, build, format_value, overlaid, overlay, to_table
 from imcsim.specs.fields import Spec, limited
+from imcsim.study.axes import Axis, Cell
 from imcsim.study.canonical import canonical_json
 from imcsim.study.halving import rungs
-from imcsim.study.plan import Axis, Cell
 
 MAX_VALUES = 1000  # of a path
 

@@ -13,9 +13,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from imcsim.study.axes import Cell, Replicates
 from imcsim.study.canonical import canonical_json
 from imcsim.study.needed import Reaches, ends, reaches
-from imcsim.study.plan import Cell, Plan, Replicates
+from imcsim.study.plan import Plan
+from imcsim.study.questions import searched_apart
 from imcsim.study.spread import spread
 from imcsim.study.statistics import Floats, mean_interval
 from imcsim.study.store import Values
@@ -105,7 +107,7 @@ def _grown(cell: Cell, replicates: Replicates, values: Floats) -> Cell:
 def _groups(plan: Plan) -> list[list[int]]:
     """The places of cells that differ along the search alone, worst value first."""
     assert plan.search is not None
-    along, cells, others = plan.search.along, plan.cells, plan.searched_apart
+    along, cells, others = plan.search.along, plan.cells, searched_apart(plan.search, plan.cells)
     groups: dict[str, list[int]] = {}
     for k, cell in enumerate(cells):
         if along in cell.coordinates:

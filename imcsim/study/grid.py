@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
+from imcsim.study.axes import Axis
 from imcsim.study.canonical import canonical_json
-from imcsim.study.plan import Axis
 
 Combination = Mapping[str, Any]  # values by swept path
 Scale = Literal["linear", "log"]

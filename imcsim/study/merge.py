@@ -17,9 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imcsim.specs.codec import to_table
+from imcsim.study.axes import Gap, column
 from imcsim.study.canonical import canonical_json, digest
-from imcsim.study.plan import Gap, Plan, SearchSpec, column
+from imcsim.study.plan import Plan
 from imcsim.study.quantities import Dimension, column_of, dimensions, plain_quantities
+from imcsim.study.questions import SearchSpec, searched_apart
 from imcsim.study.store import Values
 from imcsim.version import MODEL_VERSION, __version__
 
@@ -146,7 +148,7 @@ def _row_of(plan: Plan, gap: Gap) -> int:
 
 def _search(plan: Plan, search: SearchSpec) -> str:
     cells = sum(search.along in cell.coordinates for cell in plan.cells)
-    return canonical_json([to_table(search), cells, list(plan.searched_apart)])
+    return canonical_json([to_table(search), cells, list(searched_apart(search, plan.cells))])
 
 
 def _write_points(group: h5py.Group, plan: Plan, columns: Mapping[str, NDArray[Any]]) -> None:

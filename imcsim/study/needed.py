@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
 from imcsim.errors import SpecError, did_you_mean
-from imcsim.study.plan import SearchSpec
+from imcsim.study.questions import SearchSpec
 from imcsim.study.statistics import Floats, mean_interval
 from imcsim.study.summary import Row, Summary
 from imcsim.study.text import aligned, short, together

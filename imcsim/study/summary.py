@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imcsim.study.merge import tuned_name
-from imcsim.study.plan import PlotSpec, Searched, YieldSpec
+from imcsim.study.questions import PlotSpec, Searched, YieldSpec
 from imcsim.study.statistics import NO_SPREAD, Interval, mean_interval
 from imcsim.study.text import (
     LADDER,

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imcsim.errors import DataError, SpecError
+from imcsim.study.axes import Replicates
 from imcsim.study.exports import points_csv, to_xarray
 from imcsim.study.merge import (
     DIVERGED,
@@ -29,7 +30,7 @@ from imcsim.study.merge import (
     is_intact,
     tuned_name,
 )
-from imcsim.study.plan import PlotSpec, Replicates, Searched, SearchSpec, YieldSpec
+from imcsim.study.questions import PlotSpec, Searched, SearchSpec, YieldSpec
 from imcsim.study.statistics import Interval, mean_interval
 from imcsim.study.store import write_atomic
 from imcsim.study.summary import Row, Summary

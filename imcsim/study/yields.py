@@ -18,7 +18,7 @@ import numpy as np
 from scipy.special import betaincinv
 
 from imcsim.errors import SpecError, did_you_mean
-from imcsim.study.plan import SEPARATE_DIES, SEPARATED, YieldSpec, along_of
+from imcsim.study.questions import SEPARATE_DIES, SEPARATED, YieldSpec, along_of
 from imcsim.study.statistics import CONFIDENCE
 from imcsim.study.summary import Row, Summary
 from imcsim.study.text import aligned, coordinates, percent, short, together, without_nan

@@ -17,7 +17,7 @@ from imcsim.experiment.trained import make_training, training_key
 from imcsim.experiment.tune import read_config
 from imcsim.network.mlp import logits
 from imcsim.rng import child, draw_key
-from imcsim.study.plan import Cell
+from imcsim.study.axes import Cell
 from imcsim.study.statistics import mean_interval
 from imcsim.study.store import Artifacts
 from imcsim.training import accuracy

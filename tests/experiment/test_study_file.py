@@ -8,7 +8,8 @@ import pytest
 from imcsim.errors import SpecError
 from imcsim.experiment.study_file import read_study
 from imcsim.specs.library import device_folder
-from imcsim.study.plan import PlotSpec, Replicates
+from imcsim.study.axes import Replicates
+from imcsim.study.questions import PlotSpec
 
 # the study of the issue, to the letter
 CONTRACT = """

@@ -14,7 +14,9 @@ from browser import Browser, executable
 
 from imcsim.errors import DataError, SpecError
 from imcsim.report import write_report
-from imcsim.study.plan import Axis, Cell, Gap, Plan, PlotSpec, Replicates, SearchSpec, YieldSpec
+from imcsim.study.axes import Axis, Cell, Gap, Replicates
+from imcsim.study.plan import Plan
+from imcsim.study.questions import PlotSpec, SearchSpec, YieldSpec
 from imcsim.study.run import run
 from imcsim.study.work import Work
 

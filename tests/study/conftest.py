@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from imcsim.study.plan import Axis, Cell, Plan, PlotSpec, Replicates
+from imcsim.study.axes import Axis, Cell, Replicates
+from imcsim.study.plan import Plan
+from imcsim.study.questions import PlotSpec
 from imcsim.study.work import Work
 
 AXES = (Axis("chip.adc.bits", (4, 6)), Axis("chip.adc", ("ideal", {"kind": "uniform", "bits": 6}, "sar")))

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from imcsim.study.plan import Axis, Cell, Plan, Replicates
+from imcsim.study.axes import Axis, Cell, Replicates
+from imcsim.study.plan import Plan
 from imcsim.study.work import Work
 
 

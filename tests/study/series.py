@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from imcsim.study.plan import Axis, Cell, Plan, Replicates
+from imcsim.study.axes import Axis, Cell, Replicates
+from imcsim.study.plan import Plan
 from imcsim.study.quantities import Dimension, Quantity
 
 EPOCHS = Dimension("epoch", (1, 2, 3), "epoch, from 1")

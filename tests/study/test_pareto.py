@@ -11,8 +11,9 @@ from matplotlib.figure import Figure
 
 from imcsim.errors import SpecError
 from imcsim.pareto_figure import pareto_figure
+from imcsim.study.axes import Axis, Replicates
 from imcsim.study.pareto import pareto
-from imcsim.study.plan import Axis, PlotSpec, Replicates
+from imcsim.study.questions import PlotSpec
 from imcsim.study.statistics import mean_interval
 from imcsim.study.summary import Row, Summary
 

@@ -10,8 +10,10 @@ import pytest
 
 from imcsim.errors import SpecError
 from imcsim.study.adapt import _bisected, _waves
+from imcsim.study.axes import Axis, Cell, Replicates
 from imcsim.study.needed import Reaches, ends, format_needed, needed
-from imcsim.study.plan import Axis, Cell, Plan, Replicates, SearchSpec
+from imcsim.study.plan import Plan
+from imcsim.study.questions import SearchSpec
 from imcsim.study.run import run
 from imcsim.study.status import status
 from imcsim.study.summary import format_summary

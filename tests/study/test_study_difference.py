@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from imcsim.study.axes import Axis, Cell, Replicates
 from imcsim.study.difference import difference, format_difference
-from imcsim.study.plan import Axis, Cell, Plan, Replicates
+from imcsim.study.plan import Plan
 from imcsim.study.run import run
 from imcsim.study.table import open_study
 from imcsim.study.work import Work

@@ -11,8 +11,8 @@ import pytest
 
 import imcsim
 from imcsim.errors import SpecError
+from imcsim.study.axes import Replicates
 from imcsim.study.exports import points_csv
-from imcsim.study.plan import Replicates
 from imcsim.study.run import run
 
 

@@ -8,8 +8,8 @@ import pytest
 
 from imcsim.errors import SpecError
 from imcsim.study import folder as folder_module
+from imcsim.study.axes import Axis, Cell, Replicates
 from imcsim.study.folder import check_folder, open_folder
-from imcsim.study.plan import Axis, Cell, Replicates
 from imcsim.study.run import run
 from imcsim.study.store import is_temporary
 from imcsim.version import MODEL_VERSION, __version__

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imcsim.errors import SpecError
+from imcsim.study.axes import Axis
 from imcsim.study.grid import Factor, axes_of, between, distinct, multiplied, spread, whole_between
-from imcsim.study.plan import Axis
 
 MANY = 10_000
 

@@ -8,7 +8,7 @@ import io
 import numpy as np
 import pytest
 
-from imcsim.study.plan import PlotSpec
+from imcsim.study.questions import PlotSpec
 from imcsim.study.statistics import mean_interval
 from imcsim.study.summary import Row, Summary, format_summary
 

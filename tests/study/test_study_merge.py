@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from imcsim.study.axes import Axis
 from imcsim.study.merge import study_file
-from imcsim.study.plan import Axis
 from imcsim.version import MODEL_VERSION, __version__
 
 SHAPE = (2, 3, 2, 3, 2)
@@ -109,7 +109,8 @@ def test_the_oldest_superblock_is_kept_for_old_readers(path):
 IN_A_PROCESS_OF_ITS_OWN = """
 import hashlib, numpy as np
 from imcsim.study.merge import study_file
-from imcsim.study.plan import Axis, Cell, Plan, Replicates
+from imcsim.study.axes import Axis, Cell, Replicates
+from imcsim.study.plan import Plan
 axes = (Axis("chip.adc", ("ideal", "sar")),)
 cells = tuple(Cell.of({"chip.adc": value}, {"at": value}) for value in axes[0].values)
 plan = Plan(name="n", config={"b": 1, "a": [2]}, toml="", axes=axes, cells=cells, replicates=Replicates(dies=3),

@@ -7,8 +7,9 @@ import pytest
 
 from imcsim.errors import SpecError
 from imcsim.study import plan as plan_module
+from imcsim.study.axes import Axis, Cell, Replicates, column
 from imcsim.study.canonical import digest
-from imcsim.study.plan import Axis, Cell, PlotSpec, Replicates, column
+from imcsim.study.questions import PlotSpec
 from imcsim.version import MODEL_VERSION
 
 

@@ -13,8 +13,8 @@ import xarray as xr
 from series import evaluate, loss_at, make, plan_of
 
 from imcsim.errors import SpecError
+from imcsim.study.axes import Axis
 from imcsim.study.merge import study_file
-from imcsim.study.plan import Axis
 from imcsim.study.quantities import Dimension, Quantity
 from imcsim.study.run import run
 from imcsim.study.status import format_status, status

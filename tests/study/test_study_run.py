@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from imcsim.errors import StorageError
-from imcsim.study.plan import Cell
+from imcsim.study.axes import Cell
 from imcsim.study.run import Outcome, run
 from imcsim.study.store import read_shards, sealed
 from imcsim.study.work import Work, evaluate_points

@@ -10,7 +10,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from imcsim.plots import accuracy_vs_bits
-from imcsim.study.plan import PlotSpec
+from imcsim.study.questions import PlotSpec
 from imcsim.study.statistics import Interval
 from imcsim.study.summary import Row, Summary, format_summary
 

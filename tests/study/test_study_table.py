@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from imcsim.errors import DataError
-from imcsim.study.plan import Replicates
+from imcsim.study.axes import Replicates
 from imcsim.study.run import run
 from imcsim.study.statistics import mean_interval
 from imcsim.study.summary import format_summary

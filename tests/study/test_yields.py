@@ -11,7 +11,8 @@ import pytest
 from scipy.special import comb
 
 from imcsim.errors import SpecError
-from imcsim.study.plan import PlotSpec, Replicates, YieldSpec
+from imcsim.study.axes import Replicates
+from imcsim.study.questions import PlotSpec, YieldSpec
 from imcsim.study.run import run
 from imcsim.study.statistics import mean_interval
 from imcsim.study.summary import Row, Summary
