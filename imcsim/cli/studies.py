@@ -75,7 +75,7 @@ def run(options: argparse.Namespace) -> int:
         beside |= {} if wanted is None else {"needed": wanted.plain()}
         print(json.dumps({"folder": str(folder), **counts, **summary.plain(), **beside}, indent=1))
     else:
-        print(format_summary(summary) if chosen is None else _result_of(plan, chosen, table))
+        print(format_summary(summary) if chosen is None else _result_of(outcome.plan or plan, chosen, table))
         if good is not None and chosen is None:
             print(format_yields(good))
         if wanted is not None and chosen is None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -32,12 +32,14 @@ class _Measured(NamedTuple):
     in_float: Floats
 
 
-def begun(plan: Plan) -> Plan:
-    """The plan as a run begins it: of a search only cells that it does not go along."""
+def begun(plan: Plan, only: Collection[str] | None = None) -> Plan:
+    """The plan as a run begins it: of a search only cells that it does not go along, and those of the points `only`."""
     if plan.search is None:
         return plan
-    apart = [k for k, cell in enumerate(plan.cells) if plan.search.along not in cell.coordinates]
-    return dataclasses.replace(plan, asked=tuple(apart))
+    apart = {k for k, cell in enumerate(plan.cells) if plan.search.along not in cell.coordinates}
+    if only is not None:
+        apart |= {point.cell for point in plan.points if point.id in only}
+    return dataclasses.replace(plan, asked=tuple(sorted(apart)))
 
 
 def adapted(plan: Plan, results: Mapping[str, Values]) -> Plan:

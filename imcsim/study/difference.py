@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -89,8 +90,9 @@ def difference(first: StudyTable, second: StudyTable) -> Difference:
 def _by_place(rows: Sequence[Row], shared: Sequence[str]) -> dict[str, Row]:
     """The rows by their values on the shared paths; by all they have, where those do not tell them apart."""
     short = [repr([row.coordinates.get(path) for path in shared]) for row in rows]
+    counts = Counter(short)
     return {
-        place if short.count(place) == 1 else repr(dict(row.coordinates)): row
+        place if counts[place] == 1 else repr(dict(row.coordinates)): row
         for place, row in zip(short, rows, strict=True)
     }
 

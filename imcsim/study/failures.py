@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from imcsim.study.canonical import canonical_json
+from imcsim.study.plan import Plan
 from imcsim.study.store import write_atomic
 from imcsim.study.work import Failure
 
@@ -31,12 +32,13 @@ def read_failures(folder: Path) -> list[dict[str, Any]]:
 
 
 class Failures:
-    """The failures of these `points` recorded in `folder`, those of earlier runs included."""
+    """The failures of the points of a `plan` recorded in `folder`, those of earlier runs included."""
 
-    def __init__(self, folder: Path, points: Collection[str]) -> None:
+    def __init__(self, folder: Path, plan: Plan) -> None:
         self._path = folder / FAILURES
         found = read_failures(folder)
-        self._records = {record["point"]: record for record in found if record["point"] in points}
+        possible = plan.possible_ids if found else ()  # which may be many more than it has
+        self._records = {record["point"]: record for record in found if record["point"] in possible}
 
     @property
     def ids(self) -> frozenset[str]:

@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -41,7 +41,7 @@ class Outcome:
 
     A point counts as reused where its result was on disk or is that of another point of the same configuration, as
     missing where it was not asked for. `deaths` are those of workers; `left_behind` is who held the folder's lock and
-    died.
+    died. `plan` is what came of the study, where its results had a say in it.
     """
 
     points: int
@@ -52,6 +52,7 @@ class Outcome:
     damaged: tuple[str, ...] = ()
     deaths: int = 0
     left_behind: Mapping[str, Any] | None = None
+    plan: Plan | None = field(default=None, compare=False, repr=False)
 
 
 def run(
@@ -80,7 +81,7 @@ def run(
     with locked(folder) as left_behind:
         check_folder(plan, folder)  # what it held a moment ago was nobody's promise
         open_folder(plan, folder)
-        going = _Run(begun(plan), folder, progress, only)
+        going = _Run(begun(plan, only), folder, progress, only)
         known = len(going.results)
         deaths, damaged = 0, set[str]()
         try:
@@ -109,7 +110,7 @@ def run(
     reused = going.count(going.results) - computed
     found = [f"{SHARDS}/{name}" for name in going.damaged] + [f"{ARTIFACTS}/{name}" for name in sorted(damaged)]
     absent = len(plan.points) - computed - reused - failures
-    return Outcome(len(plan.points), computed, reused, failures, absent, tuple(found), deaths, left_behind)
+    return Outcome(len(plan.points), computed, reused, failures, absent, tuple(found), deaths, left_behind, plan)
 
 
 class _Run:
@@ -121,7 +122,7 @@ class _Run:
         self.plan, self.folder, self._only = plan, folder, only
         found = read_shards(folder / SHARDS)
         self.results, self.shards, self.damaged = found.results, set(found.sound), found.damaged
-        self.failures = Failures(folder, plan.possible_ids)
+        self.failures = Failures(folder, plan)
         self.failures.settle(self.results)
         self._progress = progress
         self._tried: set[str] = set()
@@ -134,10 +135,10 @@ class _Run:
         None is given twice: what failed will be tried again by the next run.
         """
         while True:
-            asked = missing_points(self.plan, self.results, self._only)
-            asked = [point for point in asked if point.id not in self._tried]
+            missing = [one for one in missing_points(self.plan, self.results) if one.id not in self._tried]
+            asked = missing if self._only is None else [point for point in missing if point.id in self._only]
             self._tried.update(point.id for point in asked)
-            plan = self.plan if asked or self._only is not None else adapted(self.plan, self.results)
+            plan = self.plan if missing else adapted(self.plan, self.results)
             if plan is self.plan:
                 return asked
             self._take(plan)
@@ -202,11 +203,9 @@ class _Run:
         return sum(self._sharing[id_] for id_ in ids)
 
 
-def missing_points(plan: Plan, results: Mapping[str, Values], only: Collection[str] | None = None) -> list[Point]:
+def missing_points(plan: Plan, results: Mapping[str, Values]) -> list[Point]:
     """The points still to be evaluated; each id once, however many cells share it."""
     asked = {point.id: point for point in reversed(plan.points) if point.id not in results}
-    if only is not None:
-        asked = {id_: point for id_, point in asked.items() if id_ in only}
     # trainings outermost: a study cut short has the whole grid, with fewer trainings
     return sorted(asked.values(), key=lambda point: (point.training, point.cell, point.die, point.read))
 

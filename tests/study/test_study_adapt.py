@@ -197,6 +197,25 @@ def test_workers_and_an_interrupt_come_to_the_same_file(tmp_path):
     assert (state.points, state.finished, state.missing) == (again.points, again.points, 0)
 
 
+def test_one_point_alone_is_evaluated_whether_or_not_the_search_would_have_asked_for_it(tmp_path):
+    plan = plan_of(search=SEARCH)
+    point = plan.points[5]  # of one bit, far from the answer
+    outcome = run(plan, tmp_path, WORK, quiet, only=[point.id])
+    assert (outcome.computed, outcome.failed) == (1, 0)
+    assert np.isfinite(read_table(tmp_path / "study.h5").columns["accuracy"]).sum() == 1
+    run(plan, tmp_path, WORK, quiet)
+    run(plan_of(search=SEARCH), tmp_path / "undisturbed", WORK, quiet)
+    assert sha256(tmp_path) == sha256(tmp_path / "undisturbed")
+
+
+def test_a_point_alone_leaves_what_grew_as_it_is(tmp_path):
+    plan = plan_of(noise=0.01, weights=(4,), target_ci=0.003, most_trainings=20)
+    run(plan, tmp_path, WORK, quiet)
+    before = sha256(tmp_path)
+    run(plan, tmp_path, WORK, quiet, only=[plan.points[0].id])
+    assert sha256(tmp_path) == before
+
+
 def test_a_search_takes_up_what_the_whole_grid_left(tmp_path):
     run(plan_of(), tmp_path, WORK, quiet)
     outcome = run(plan_of(search=SEARCH), tmp_path, WORK, quiet)
