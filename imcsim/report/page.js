@@ -186,7 +186,8 @@
     const px = (value) => (first === last ? edge.left + inner / 2
       : edge.left + room + ((on(value) - first) / span) * (inner - 2 * room));
     const py = (value) => edge.top + ((high - value) / (high - low)) * (height - edge.top - edge.bottom);
-    const spread = Math.min(14, (isFinite(gap) ? (gap / span) * (inner - 2 * room) : 40) * 0.8) / Math.max(1, groups.length);
+    const between = isFinite(gap) ? (gap / span) * (inner - 2 * room) : 100;
+    const spread = Math.min(64, between * 0.7) / Math.max(1, groups.length);
 
     const svg = make("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", tabindex: "0",
       "aria-label": `${column[quantity.value].label} along ${column[x.value].label}; arrow keys go from point to point` });

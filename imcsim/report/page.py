@@ -34,6 +34,7 @@ from imcsim.study.yields import Yields, yields
 
 MOST_SVG = 1_000_000  # bytes: a drawing of more dots is smaller, and quicker to show, as pixels
 MOST_TRACEBACKS = 50
+WIDE = 1.9  # times its height: a figure that has the page's width to itself
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'; \
@@ -162,8 +163,10 @@ def _image(stem: str, figure: Figure) -> str:
     if len(data) > MOST_SVG:
         kind, data = "png", _saved(figure, "png", {})
     words = stem.replace("_", " ")
+    width, height = figure.get_size_inches()
+    wide = ' class="wide"' if width > WIDE * height else ""
     return (
-        f'<figure><img alt="{_text(words)}" src="data:image/{kind};base64,{base64.b64encode(data).decode()}">'
+        f'<figure{wide}><img alt="{_text(words)}" src="data:image/{kind};base64,{base64.b64encode(data).decode()}">'
         f"<figcaption>{_text(words)}</figcaption></figure>"
     )
 
