@@ -121,9 +121,9 @@ def holm(p: Sequence[float]) -> list[float]:
     return corrected
 
 
-def format_comparisons(found: Comparisons) -> str:
-    """The comparisons as a table to read, in percentage points."""
-    places, at = coordinates(found.axes, [row.coordinates for row in found.rows])
+def difference_lines(axes: Sequence[str], rows: Sequence[Comparison]) -> list[str]:
+    """A table of differences to read, a line each, in percentage points."""
+    places, at = coordinates(axes, [row.coordinates for row in rows])
     heads = [*places, "difference, points", "95 % interval", "p", "p (Holm)", "trainings x dies"]
     lines = [
         [
@@ -134,8 +134,13 @@ def format_comparisons(found: Comparisons) -> str:
             p_value(row.p_holm),
             replicates(row.difference),
         ]
-        for where, row in zip(at, found.rows, strict=True)
+        for where, row in zip(at, rows, strict=True)
     ]
+    return aligned(heads, lines)
+
+
+def format_comparisons(found: Comparisons) -> str:
+    """The comparisons as a table to read, in percentage points."""
     known = [row.difference for row in found.rows if not math.isnan(row.difference.mean)]
     family = f"the {len(found.rows)} comparisons of this table" if len(found.rows) > 1 else "this one comparison"
     counterpart = f"its counterpart at {found.path} = {found.reference}, read by read"
@@ -153,7 +158,7 @@ def format_comparisons(found: Comparisons) -> str:
         )
     notes += [f"gaps: {count} cells: {reason}" for reason, count in Counter(found.gaps).items()]
     against = "on the chip against in float" if found.path == FLOAT else f"{found.path} against {found.reference}"
-    return "\n".join([f"{found.name}: {against}", *aligned(heads, lines), *notes]) + "\n"
+    return "\n".join([f"{found.name}: {against}", *difference_lines(found.axes, found.rows), *notes]) + "\n"
 
 
 def _value(summary: Summary, path: str, reference: Any) -> Any:

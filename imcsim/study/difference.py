@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 
 from imcsim.study.canonical import flat
-from imcsim.study.comparison import Comparison, compared, differences
+from imcsim.study.comparison import Comparison, compared, difference_lines, differences
 from imcsim.study.statistics import CONFIDENCE
 from imcsim.study.summary import Row, interval_notes, methods
 from imcsim.study.table import StudyTable
-from imcsim.study.text import aligned, bounds, coordinates, p_value, points, replicates, together, without_nan
+from imcsim.study.text import together, without_nan
 
 VERSIONS = ("name", "imcsim_version", "model_version", "config_sha256", "dataset_sha256")
 SHOWN = 20  # of settings, and of cells that one alone has
@@ -150,22 +150,9 @@ def format_difference(found: Difference, first: str, second: str) -> str:
 
 
 def _table(found: Difference) -> list[str]:
-    heads, at = coordinates(found.axes, [row.coordinates for row in found.rows])
-    heads += ["difference, points", "95 % interval", "p", "p (Holm)", "trainings x dies"]
-    lines = [
-        [
-            *where,
-            points(row.difference.mean),
-            bounds(row.difference, "+"),
-            p_value(row.p),
-            p_value(row.p_holm),
-            replicates(row.difference),
-        ]
-        for where, row in zip(at, found.rows, strict=True)
-    ]
     known = [row.difference for row in found.rows]
     return [
-        *aligned(heads, lines),
+        *difference_lines(found.axes, found.rows),
         f"by more than luck (p of Holm below 5 %): {found.significant} of {len(found.rows)} cells that differ",
         f"interval of the mean difference, paired by training and die: {methods(known)}; each stands by itself",
         f"p: two-sided, of no difference; Holm (1979) over the {len(found.rows)} cells that differ",

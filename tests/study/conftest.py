@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+import counted
 import numpy as np
 import pytest
 
 from imcsim.study.axes import Axis, Cell, Replicates
 from imcsim.study.plan import Plan
 from imcsim.study.questions import PlotSpec
+from imcsim.study.run import run
 from imcsim.study.work import Work
 
 AXES = (Axis("chip.adc.bits", (4, 6)), Axis("chip.adc", ("ideal", {"kind": "uniform", "bits": 6}, "sar")))
@@ -89,3 +92,29 @@ class Evaluator:
                 raise self.error("out of luck")
             accuracy = accuracy_at(index, training, die, read)
             yield {"accuracy": accuracy, "accuracy_float": 0.9 + 0.001 * training}
+
+
+@pytest.fixture
+def plan(tmp_path):
+    """plan(**behaviour): the counted study, whose record is empty."""
+
+    def build(**behaviour):
+        (tmp_path / "record").mkdir(exist_ok=True)
+        return counted.plan_of(tmp_path / "record", **behaviour)
+
+    return build
+
+
+@pytest.fixture
+def begun(tmp_path):
+    """What was begun so far, and how often."""
+    return lambda: Counter(counted.evaluations(tmp_path / "record"))
+
+
+@pytest.fixture
+def serial(plan, tmp_path):
+    """The SHA-256 of study.h5 of a run in this process that nothing disturbs."""
+    run(plan(), tmp_path / "serial", counted.WORK, counted.quiet)
+    for path in (tmp_path / "record").iterdir():
+        path.unlink()
+    return counted.sha256(tmp_path / "serial")

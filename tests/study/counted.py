@@ -6,6 +6,7 @@ Everything it is told travels in the configuration of its cells, since workers i
 from __future__ import annotations
 
 import ctypes
+import hashlib
 import os
 import signal
 import time
@@ -15,6 +16,7 @@ import numpy as np
 
 from imcsim.study.axes import Axis, Cell, Replicates
 from imcsim.study.plan import Plan
+from imcsim.study.store import is_temporary
 from imcsim.study.work import Work
 
 
@@ -74,6 +76,20 @@ def evaluations(record):
     """What was begun, one entry a beginning: (bits, training, die, read) or ("training", training)."""
     lines = [line for path in Path(record).glob("*.txt") for line in path.read_text().splitlines()]
     return [tuple(int(part) if part.isdigit() else part for part in line.split()) for line in lines]
+
+
+def quiet(progress):
+    """Show no progress."""
+
+
+def sha256(folder):
+    """The SHA-256 of a study's results."""
+    return hashlib.sha256((Path(folder) / "study.h5").read_bytes()).hexdigest()
+
+
+def left_over(folder):
+    """What no run that has ended may leave behind."""
+    return [path for path in folder.rglob("*") if is_temporary(path) or path.name == "study.lock"]
 
 
 def threads():

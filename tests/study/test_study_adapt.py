@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 
 import numpy as np
 import pytest
+from counted import quiet, sha256
 
 from imcsim.errors import SpecError
 from imcsim.study.adapt import _bisected, _waves
@@ -24,10 +24,6 @@ from imcsim.study.workers import Workers
 BITS, WEIGHTS = tuple(range(1, 17)), tuple(range(2, 9))
 SEARCH = SearchSpec(along="chip.adc.bits", within=0.01)
 IN_FLOAT = 0.97
-
-
-def quiet(progress):
-    pass
 
 
 def evaluate(config, training, replicates, artifacts):
@@ -77,10 +73,6 @@ def summary_of(folder):
 
 def answers(found):
     return [(one.coordinates, one.value, one.at_best, one.surely) for one in found.found]
-
-
-def sha256(folder):
-    return hashlib.sha256((folder / "study.h5").read_bytes()).hexdigest()
 
 
 @pytest.mark.parametrize("noise", [0.0, 0.002, 0.004])

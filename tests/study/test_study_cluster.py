@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 import json
 import os
 import signal
 import socket
 import subprocess
 import sys
-from collections import Counter
 from pathlib import Path
 
 import counted
 import pytest
+from counted import left_over, quiet, sha256
 
 from imcsim.errors import SpecError
 from imcsim.study import carried, cluster
 from imcsim.study.carried import Carrying, run_there
 from imcsim.study.cluster import LOCAL, Cluster, check_scheduler
 from imcsim.study.run import Outcome, run
-from imcsim.study.store import is_temporary, read_shards
+from imcsim.study.store import read_shards
 from imcsim.study.work import evaluate_points
 from imcsim.study.workers import Workers
 
@@ -29,44 +28,6 @@ pytest.importorskip("distributed", reason="needs imcsim[dask]")
 
 POINTS = 200
 TWO = functools.partial(Cluster, LOCAL, 2)
-
-
-def quiet(progress):
-    pass
-
-
-def sha256(folder):
-    return hashlib.sha256((folder / "study.h5").read_bytes()).hexdigest()
-
-
-def left_over(folder):
-    return [path for path in folder.rglob("*") if is_temporary(path) or path.name == "study.lock"]
-
-
-@pytest.fixture
-def plan(tmp_path):
-    """plan(**behaviour): the counted study, whose record is empty."""
-
-    def build(**behaviour):
-        (tmp_path / "record").mkdir(exist_ok=True)
-        return counted.plan_of(tmp_path / "record", **behaviour)
-
-    return build
-
-
-@pytest.fixture
-def begun(tmp_path):
-    """What was begun so far, and how often."""
-    return lambda: Counter(counted.evaluations(tmp_path / "record"))
-
-
-@pytest.fixture
-def serial(plan, tmp_path):
-    """The SHA-256 of study.h5 of a run in this process that nothing disturbs."""
-    run(plan(), tmp_path / "serial", counted.WORK, quiet)
-    for path in (tmp_path / "record").iterdir():
-        path.unlink()
-    return sha256(tmp_path / "serial")
 
 
 def test_a_cluster_gives_the_file_of_one_process(plan, begun, serial, tmp_path):

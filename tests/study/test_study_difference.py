@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from counted import quiet
 
 from imcsim.study.axes import Axis, Cell, Replicates
 from imcsim.study.difference import difference, format_difference
@@ -13,10 +14,6 @@ from imcsim.study.table import open_study
 from imcsim.study.work import Work
 
 BITS = (4, 5, 6, 7)
-
-
-def quiet(progress):
-    pass
 
 
 @pytest.fixture

@@ -8,16 +8,13 @@ import sys
 
 import numpy as np
 import pytest
+from counted import quiet
 
 import imcsim
 from imcsim.errors import SpecError
 from imcsim.study.axes import Replicates
 from imcsim.study.exports import points_csv
 from imcsim.study.run import run
-
-
-def quiet(progress):
-    pass
 
 
 @pytest.fixture

@@ -3,65 +3,26 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 import json
 import os
 import signal
 import subprocess
 import sys
-from collections import Counter
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 
 import counted
 import pytest
+from counted import left_over, quiet, sha256
 
 from imcsim.errors import StorageError
 from imcsim.study.run import Outcome, run
-from imcsim.study.store import is_temporary, read_shards
+from imcsim.study.store import read_shards
 from imcsim.study.workers import Workers
 
 POINTS = 200
 TWO = {"start": functools.partial(Workers, 2), "slots": 2}
-
-
-def quiet(progress):
-    pass
-
-
-def sha256(folder):
-    return hashlib.sha256((folder / "study.h5").read_bytes()).hexdigest()
-
-
-def temporary_files(folder):
-    return [path for path in folder.rglob("*") if is_temporary(path) or path.name == "study.lock"]
-
-
-@pytest.fixture
-def plan(tmp_path):
-    """plan(**behaviour): the counted study, whose record is empty."""
-
-    def build(**behaviour):
-        (tmp_path / "record").mkdir(exist_ok=True)
-        return counted.plan_of(tmp_path / "record", **behaviour)
-
-    return build
-
-
-@pytest.fixture
-def begun(tmp_path):
-    """What was begun so far, and how often."""
-    return lambda: Counter(counted.evaluations(tmp_path / "record"))
-
-
-@pytest.fixture
-def serial(plan, tmp_path):
-    """The SHA-256 of study.h5 of a run in this process that nothing disturbs."""
-    run(plan(), tmp_path / "serial", counted.WORK, quiet)
-    for path in (tmp_path / "record").iterdir():
-        path.unlink()
-    return sha256(tmp_path / "serial")
 
 
 def test_two_processes_give_the_file_of_one(plan, begun, serial, tmp_path):
@@ -71,7 +32,7 @@ def test_two_processes_give_the_file_of_one(plan, begun, serial, tmp_path):
     assert len(begun()) == POINTS + 2
     assert len(list((tmp_path / "record").glob("*.txt"))) == 2  # both took part, and this process did not
     assert sha256(tmp_path / "two") == serial
-    assert temporary_files(tmp_path / "two") == []
+    assert left_over(tmp_path / "two") == []
 
 
 @pytest.mark.parametrize(
@@ -213,7 +174,7 @@ def test_a_run_whose_driver_is_killed_goes_on_with_exactly_what_is_missing(drive
     again = begun() - before
     missing = {(plan.cells[p.cell].coordinates["chip.adc.bits"], *p[2:]) for p in plan.points if p.id not in finished}
     assert {place for place in again if place[0] != "training"} == missing
-    assert temporary_files(tmp_path / "out") == []
+    assert left_over(tmp_path / "out") == []
     run(plan, tmp_path / "serial", counted.WORK, quiet)
     assert sha256(tmp_path / "out") == sha256(tmp_path / "serial")
 
@@ -225,7 +186,7 @@ def test_an_interrupt_does_not_wait_for_a_point_that_hangs(driver, begun, tmp_pa
     process.send_signal(signal.SIGINT)
     process.wait(timeout=60)
     wait_until_gone(int(path.stem) for path in (tmp_path / "record").glob("*.txt"))
-    assert temporary_files(tmp_path / "out") == []
+    assert left_over(tmp_path / "out") == []
 
 
 def wait_until_gone(pids):
