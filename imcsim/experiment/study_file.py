@@ -80,7 +80,8 @@ def read_study(path: Path, settings: Sequence[str] = (), *, quick: bool = False)
 
 def _question(path: Path) -> str:
     """What the study asks: the comment at the head of its file, as far as its first mark of a sentence's end."""
-    lines = itertools.takewhile(lambda line: line.startswith("#"), path.read_text(encoding="utf-8").splitlines())
+    written = path.read_text(encoding="utf-8").strip().splitlines()
+    lines = itertools.takewhile(lambda line: line.startswith("#"), written)
     told = " ".join(line.lstrip("# ").rstrip() for line in lines)
     return re.split(r"(?<=[?.])\s", told, maxsplit=1)[0]
 

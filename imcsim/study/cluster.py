@@ -84,7 +84,10 @@ class Cluster(Executor):
     def slots(self) -> int:
         """How many jobs keep all workers busy, which come and go: one each."""
         if time.monotonic() - self._counted > COUNT_S:
-            info = self._client.scheduler_info(n_workers=0)
+            try:
+                info = self._client.scheduler_info(n_workers=0)
+            except (OSError, TimeoutError) as error:
+                raise self._gone() from error
             self._counted, self._slots = time.monotonic(), max(1, int(info["n_workers"]))
         return self._slots
 
@@ -119,6 +122,9 @@ class Cluster(Executor):
         given.add_done_callback(functools.partial(self._answered, answer))
         return answer
 
+    def _gone(self) -> OSError:
+        return OSError(f"the scheduler at {self._address} went away; {_KEPT}")
+
     def _answered(self, answer: Future[Any], given: Any) -> None:
         """Pass on what became of a job, in the words of an Executor."""
         from distributed import KilledWorker
@@ -129,7 +135,7 @@ class Cluster(Executor):
         except KilledWorker as error:
             answer.set_exception(WorkerDiedError(str(error), deaths=error.allowed_failures + 1))
         except (CancelledError, TimeoutError):
-            answer.set_exception(OSError(f"the scheduler at {self._address} went away; {_KEPT}"))
+            answer.set_exception(self._gone())
         except ImportError as error:
             told = f"a worker cannot load what it is to evaluate ({error}); install the same imcsim on all; {_KEPT}"
             answer.set_exception(OSError(told))
