@@ -105,7 +105,11 @@ class Plan:
         """The ids of all points that the study may come to have, whatever its results."""
         count = self.replicates
         cells = tuple(
-            dataclasses.replace(one, trainings=count.most_trainings or one.trainings, dies=count.most_dies or one.dies)
+            dataclasses.replace(
+                one,
+                trainings=max(count.most_trainings or 1, one.trainings or count.trainings),
+                dies=max(count.most_dies or 1, one.dies or count.dies),
+            )
             for one in self.cells
         )
         return frozenset(point.id for point in dataclasses.replace(self, cells=cells, asked=None)._points())

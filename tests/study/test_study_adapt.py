@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 
 import numpy as np
@@ -198,6 +199,13 @@ def test_one_point_alone_is_evaluated_whether_or_not_the_search_would_have_asked
     run(plan, tmp_path, WORK, quiet)
     run(plan_of(search=SEARCH), tmp_path / "undisturbed", WORK, quiet)
     assert sha256(tmp_path) == sha256(tmp_path / "undisturbed")
+
+
+def test_possible_points_are_those_of_every_cell_as_often_as_it_may_be_repeated():
+    plan = plan_of(weights=(4,), target_ci=0.01, most_trainings=6)
+    assert len(plan.possible_ids) == 16 * 6 * 3
+    more = dataclasses.replace(plan, cells=tuple(dataclasses.replace(cell, trainings=8) for cell in plan.cells))
+    assert {point.id for point in more.points} <= more.possible_ids
 
 
 def test_a_point_alone_leaves_what_grew_as_it_is(tmp_path):
