@@ -323,7 +323,8 @@
     const list = html("dl");
     for (const one of data.columns) {
       const value = one.values[mark.k];
-      if ((value === null || value === "") && swept.includes(one.name)) continue;
+      // what a point has not would bury what it has; that it has no accuracy is news
+      if ((value === null || value === "") && one.name !== "accuracy") continue;
       html("dt", list, one.label);
       html("dd", list, told(one.name, value));
     }

@@ -47,6 +47,11 @@ def constant(config, training, replicates, artifacts):
         yield {"accuracy": 0.9, "accuracy_float": 0.97}
 
 
+def spread(config, training, replicates, artifacts):
+    for _ in replicates:
+        yield {"accuracy": 0.5 + 0.02 * training, "accuracy_float": 0.97}
+
+
 WORK = Work(evaluate, lambda key, artifacts: {})
 
 
@@ -208,7 +213,7 @@ def test_a_tap_on_a_phone_shows_a_dot_and_the_tooltip_stays_inside(browser, repo
 @needs_chromium
 def test_intervals_are_drawn_in_full(browser, tmp_path):
     # two trainings: 12.7 standard errors to either side, far beyond the dots
-    run(plan_of(bits=(6, 8), trainings=2, dies=1), tmp_path, WORK, quiet)
+    run(plan_of(bits=(6, 8), trainings=2, dies=1), tmp_path, Work(spread, lambda key, artifacts: {}), quiet)
     path = write_report(tmp_path)
     summary = open_study(tmp_path).summary()
     browser.open(path)
@@ -223,6 +228,8 @@ def test_intervals_are_drawn_in_full(browser, tmp_path):
     widths = [one.high - one.low for one in known]
     assert np.ptp(np.array(lengths) / np.array(widths)) < 1e-6 * lengths[0] / widths[0]
     assert min(min(span) for span in spans) >= 0
+    axis = browser.js("+[...document.querySelectorAll('#plot line[stroke=\"#888\"]')].at(-1).getAttribute('y1')")
+    assert max(max(span) for span in spans) <= axis
 
 
 @needs_chromium
