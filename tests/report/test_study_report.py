@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from browser import Browser, executable
 
+from imcsim.cli import main
 from imcsim.errors import DataError, SpecError
 from imcsim.experiment.study_file import read_study
 from imcsim.report import write_report
@@ -369,3 +370,9 @@ def test_a_page_goes_into_a_folder_that_is_there(report, tmp_path):
     with pytest.raises(SpecError, match="not a folder"):
         write_report(report.parent, tmp_path)
     assert write_report(report.parent, tmp_path / "r.html").read_bytes() == report.read_bytes()
+
+
+def test_points_go_into_a_folder_that_is_there(report, tmp_path, capsys):
+    assert main(["show", str(report.parent), "--points", str(tmp_path / "nowhere" / "points.csv")]) == 2
+    assert "--points" in (told := capsys.readouterr().err)
+    assert "make the folder first" in told
