@@ -29,6 +29,9 @@ def show(options: argparse.Namespace) -> int:
 
     table = open_study(options.folder)
     if options.points is not None:
+        if not options.points.parent.is_dir():
+            allowed = "must be a file in a folder that is there"
+            raise SpecError.of("--points", allowed, str(options.points), "make the folder first")
         table.write_points(options.points)
     summary = table.summary()
     if options.where:

@@ -25,11 +25,14 @@
 
   // Tables: a heading sorts its column, numbers by size, gaps last
 
+  const words = new Intl.Collator("en", { numeric: true });
   const order = (values, ascending) => (a, b) => {
     const [x, y] = [values[a], values[b]];
     const [gapX, gapY] = [x === null || x === "", y === null || y === ""];
     if (gapX || gapY) return gapX - gapY || a - b;
-    const way = typeof x === "number" && typeof y === "number" ? x - y : String(x).localeCompare(String(y));
+    const [numberX, numberY] = [typeof x === "number", typeof y === "number"];
+    // numbers before texts: an order that mixed them would go round in circles
+    const way = numberX && numberY ? x - y : numberX || numberY ? numberY - numberX : words.compare(x, y);
     return (ascending ? way : -way) || a - b;
   };
   const sortable = (heads, sorted) => {
@@ -100,6 +103,7 @@
   const tip = document.getElementById("tip");
   const legend = document.getElementById("legend");
   const choose = document.getElementById("choose");
+  const tally = document.getElementById("count");
   const swept = data.swept;
   const distinct = (name) => {
     const found = [...new Set(column[name].values)].filter((one) => one !== null && one !== "");
@@ -153,20 +157,43 @@
   function draw() {
     for (const one of filters) one.list.parentElement.hidden = one.name === x.value || one.name === series.value;
     const shown = [];
+    const absent = new Map();
     for (let k = 0; k < count; k += 1) {
       // what does not apply to a point does not keep it out
       const out = filters.some(({ name, list }) => name !== x.value && name !== series.value && list.value !== ALL
         && column[name].values[k] !== null && column[name].values[k] !== ""
         && column[name].values[k] !== distinctOf[name][list.value]);
-      const y = column[quantity.value].values[k];
-      const at = column[x.value].values[k];
-      if (!out && y !== null && at !== null && at !== "") shown.push(k);
+      if (out) continue;
+      const lacks = [quantity.value, x.value, series.value]
+        .find((name) => name && [null, ""].includes(column[name].values[k]));
+      if (lacks === undefined) shown.push(k);
+      else absent.set(lacks, (absent.get(lacks) || 0) + 1);
     }
+    const left = [...absent].map(([name, n]) => `${n} without ${column[name].label}`);
+    tally.textContent = [`${shown.length} of ${count} points shown`, ...left].join(", ");
     const values = distinctOf[x.value].filter((one) => shown.some((k) => column[x.value].values[k] === one));
     const groups = series.value ? distinctOf[series.value] : [null];
     const percent = column[quantity.value].percent ? 100 : 1;
     const ys = shown.map((k) => percent * column[quantity.value].values[k]);
-    let [low, high] = ys.reduce(([a, b], v) => [Math.min(a, v), Math.max(b, v)], [Infinity, -Infinity]);
+    const groupOf = new Map(groups.map((one, k) => [one, k]));
+    const groupAt = (k) => (series.value ? groupOf.get(column[series.value].values[k]) : 0);
+    const sums = new Map();
+    shown.forEach((k, n) => {
+      const [group, value] = [groupAt(k), column[x.value].values[k]];
+      const key = `${group} ${values.indexOf(value)}`;
+      const sum = sums.get(key) || { group, value, total: 0, n: 0, cell: data.cell[k], one: true };
+      sum.total += ys[n];
+      sum.n += 1;
+      sum.one = sum.one && sum.cell === data.cell[k];
+      sums.set(key, sum);
+    });
+    for (const sum of sums.values()) {
+      const known = quantity.value === "accuracy" && sum.one && data.intervals[sum.cell][0] !== null;
+      sum.interval = known ? data.intervals[sum.cell].map((bound) => 100 * bound) : [];
+    }
+    // an interval that left the figure would look shorter than it is
+    const reach = [...ys, ...[...sums.values()].flatMap((sum) => sum.interval)];
+    let [low, high] = reach.reduce(([a, b], v) => [Math.min(a, v), Math.max(b, v)], [Infinity, -Infinity]);
     if (!shown.length) [low, high] = [0, 1];
     const pad = (high - low) * 0.06 || 0.5;
     [low, high] = [low - pad, high + pad];
@@ -214,25 +241,15 @@
     marks = [];
     const layer = make("g", {}, svg);
     const faint = shown.length > 1500 ? 0.25 : 0.45;
-    const sums = new Map();
-    const groupOf = new Map(groups.map((one, k) => [one, k]));
     shown.forEach((k, n) => {
-      const group = series.value ? groupOf.get(column[series.value].values[k]) : 0;
-      if (group === undefined) return;
-      const value = column[x.value].values[k];
+      const [group, value] = [groupAt(k), column[x.value].values[k]];
       const offset = (group - (groups.length - 1) / 2) * spread;
       // the same point at the same place in every drawing
       const jitter = ((((k + 1) * 0.618034) % 1) - 0.5) * spread * 0.8;
       const mark = { k, x: px(value) + offset + jitter, y: py(ys[n]) };
       marks.push(mark);
-      make("circle", { cx: mark.x.toFixed(1), cy: mark.y.toFixed(1), r: 3, fill: look(group).colour,
-        "fill-opacity": faint, "data-k": k }, layer);
-      const key = `${group} ${values.indexOf(value)}`;
-      const sum = sums.get(key) || { group, value, total: 0, n: 0, cell: data.cell[k], one: true };
-      sum.total += ys[n];
-      sum.n += 1;
-      sum.one = sum.one && sum.cell === data.cell[k];
-      sums.set(key, sum);
+      make("path", { d: look(group).shape(2.7), transform: `translate(${mark.x.toFixed(1)} ${mark.y.toFixed(1)})`,
+        fill: look(group).colour, "fill-opacity": faint, "data-k": k }, layer);
     });
     const lines = groups.map(() => []);
     for (const sum of sums.values()) lines[sum.group].push(sum);
@@ -246,9 +263,8 @@
           stroke: style.colour, "stroke-width": 1.5 }, svg);
       }
       line.forEach((sum, k) => {
-        const interval = quantity.value === "accuracy" && sum.one ? data.intervals[sum.cell] : null;
-        if (interval && interval[0] !== null) {
-          const [top, bottom] = [py(Math.min(high, 100 * interval[1])), py(Math.max(low, 100 * interval[0]))];
+        if (sum.interval.length) {
+          const [bottom, top] = sum.interval.map(py);
           make("line", { x1: at[k][0], x2: at[k][0], y1: top, y2: bottom, stroke: style.colour, "stroke-width": 2 }, svg);
         }
         make("path", { d: style.shape(4.5), transform: `translate(${at[k][0].toFixed(1)} ${at[k][1].toFixed(1)})`,
@@ -307,7 +323,8 @@
     const list = html("dl");
     for (const one of data.columns) {
       const value = one.values[mark.k];
-      if ((value === null || value === "") && swept.includes(one.name)) continue;
+      // what a point has not would bury what it has; that it has no accuracy is news
+      if ((value === null || value === "") && one.name !== "accuracy") continue;
       html("dt", list, one.label);
       html("dd", list, told(one.name, value));
     }

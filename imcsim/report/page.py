@@ -24,17 +24,18 @@ from imcsim.report.data import LABELS, embedded
 from imcsim.study.exports import REPLICATES, STATUS, numbers_of
 from imcsim.study.failures import read_failures
 from imcsim.study.folder import read_manifest
-from imcsim.study.merge import FAILED, MISSING, tuned_name
+from imcsim.study.merge import FAILED, MISSING, REFUSED, tuned_name
 from imcsim.study.needed import AllNeeded, needed
 from imcsim.study.statistics import Interval
 from imcsim.study.summary import Row, Summary, interval_notes, methods
-from imcsim.study.table import StudyTable, open_study, study_file_of
+from imcsim.study.table import StudyTable, open_study
 from imcsim.study.text import bounds, percent, replicates, short, together
 from imcsim.study.yields import Yields, yields
 
 MOST_SVG = 1_000_000  # bytes: a drawing of more dots is smaller, and quicker to show, as pixels
 MOST_TRACEBACKS = 50
 WIDE = 1.9  # times its height: a figure that has the page's width to itself
+MOST_NAMES = 4  # in the sentence that says what is swept and measured
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'; \
@@ -48,10 +49,10 @@ script-src 'sha256-{sha256}'">
 """
 
 
-def page(folder: Path) -> str:
-    """The report of the study in `folder`: the same text whenever its files are the same."""
-    table = open_study(folder)
-    summary = table.summary()
+def page(results: Path) -> str:
+    """The report of the study.h5 `results` and the files beside it: the same text whenever these are the same."""
+    table, folder = open_study(results), results.parent
+    summary, sha256 = table.summary(), hashlib.sha256(results.read_bytes()).hexdigest()
     try:
         manifest = read_manifest(folder)
     except SpecError:  # results that were copied without it
@@ -64,9 +65,9 @@ def page(folder: Path) -> str:
         ("needed", "What is needed", _needed(summary)),
         ("all", "All points", _all_points(table)),
         ("failures", "Failures and gaps", _failures(folder, table)),
-        ("configuration", "Configuration", f"<pre>{_text(table.attributes['toml'])}</pre>"),
-        ("provenance", "Where it is from", _provenance(folder, table, manifest)),
-        ("again", "Make it again", _again(folder, table)),
+        ("configuration", "Configuration", f"<pre>{_text(_configuration(table))}</pre>"),
+        ("provenance", "Where it is from", _provenance(sha256, table, manifest)),
+        ("again", "Make it again", _again(sha256, table)),
     ]
     held = [section for section in sections if section[2]]
     links = "".join(f'<a href="#{name}">{_text(title)}</a>' for name, title, _ in held)
@@ -90,7 +91,7 @@ def _head(table: StudyTable, summary: Summary) -> str:
     question = str(table.attributes.get("question", "")) or _sentence(table)
     return (
         f'<p class="over">{_text(table.attributes["name"])}</p><h1>{_text(question)}</h1>'
-        f"{_facts(table, summary)}{_beware(table, summary)}"
+        f'<p class="lead">{_text(_setting(table, summary))}</p>{_facts(table, summary)}{_beware(table, summary)}'
     )
 
 
@@ -101,16 +102,51 @@ def _sentence(table: StudyTable) -> str:
     return f"How does accuracy depend on {' and '.join(words_of(path) for path in shown)}?"
 
 
+def _setting(table: StudyTable, summary: Summary) -> str:
+    """What is swept over what, how often each cell is repeated, and what is measured."""
+    plot = table.plot
+    first = [path for path in (plot.x, plot.series) if path in table.axes] if plot is not None else []
+    counts = {
+        path: len(set(map(repr, summary.values(path))) - {"None"}) for path in dict.fromkeys([*first, *table.axes])
+    }
+    swept = [f"{words_of(path)} ({count} values)" for path, count in counts.items() if count > 1]
+    sides = zip(*(row.values.shape for row in summary.rows if not row.gap), strict=True)
+    often = [
+        ("up to " if min(side) < max(side) else "") + _counted(max(side), name)
+        for side, name in zip(sides, REPLICATES, strict=False)  # no sides where every cell is a gap
+    ]
+    own = ", each training on a die of its own" if summary.own_dies else ""
+    beside = [words_of(name) for name in (*table.numbers, *table.series)]
+    return (
+        f"Swept: {_listed(swept) or 'nothing'}. {_counted(len(summary.rows), 'cell')}"
+        + (f", each of {' x '.join(often)}{own}. " if often else ". ")
+        + f"Measured: accuracy on the chip and in float, on {table.attributes['test_samples']} test samples"
+        + (f"; beside it {_listed(beside)}." if beside else ".")
+    )
+
+
+def _listed(names: Sequence[str]) -> str:
+    """The first of many names, and how many more there are."""
+    left = len(names) - MOST_NAMES
+    return ", ".join(names[:MOST_NAMES]) + (f" and {left} more" if left > 0 else "")
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
+
+
 def _facts(table: StudyTable, summary: Summary) -> str:
     known = [row.accuracy.mean for row in summary.rows if not math.isnan(row.accuracy.mean)]
     in_float = [row.accuracy_float.mean for row in summary.rows if not math.isnan(row.accuracy_float.mean)]
+    status = table.columns["status"].tolist()
+    failed, missing = status.count(FAILED), status.count(MISSING)
+    finished = len(status) - failed - missing - status.count(REFUSED)
     rows = [
-        ("points", f"{len(table.columns['accuracy'])}"),
-        ("cells", f"{len(summary.rows)}"),
+        ("points", f"{len(status)}"),
+        ("finished / failed / missing", f"{finished} / {failed} / {missing}"),
         ("mean accuracy of cells", _range(known)),
         ("in float", _range(in_float)),
         ("chance", f"{100 * summary.chance:.3g} %"),
-        ("test samples", f"{summary.test_samples}"),
     ]
     return '<dl class="facts">' + "".join(f"<div><dt>{k}</dt><dd>{_text(v)}</dd></div>" for k, v in rows) + "</dl>"
 
@@ -127,7 +163,7 @@ def _beware(table: StudyTable, summary: Summary) -> str:
     status = table.columns["status"].tolist()
     lines = [
         f"{count} of {len(status)} points {word}: the means leave them out"
-        for what, word in ((FAILED, "failed"), (MISSING, "are missing"))
+        for what, word in ((FAILED, "failed"), (MISSING, "are missing"), (REFUSED, "could not begin"))
         if (count := status.count(what))
     ]
     if beyond := int(table.columns["extrapolated"].sum()):
@@ -147,6 +183,7 @@ def _every_point() -> str:
         '<p class="note">Small dots are single results: one training, on one die, at one read. Large marks are means,'
         " bars the 95 % interval of the mean of a cell. Point at a dot, tap it, or go through them with the arrow keys,"
         ' to see its values and its die.</p><div class="choose" id="choose"></div><ul class="legend" id="legend"></ul>'
+        '<p class="note" id="count"></p>'
         '<div id="plot"><div id="tip" role="status" aria-live="polite" hidden></div></div>'
         "<noscript><p>This figure needs JavaScript, which works without a network.</p></noscript>"
     )
@@ -165,10 +202,15 @@ def _image(stem: str, figure: Figure) -> str:
     words = stem.replace("_", " ")
     width, height = figure.get_size_inches()
     wide = ' class="wide"' if width > WIDE * height else ""
-    return (
-        f'<figure{wide}><img alt="{_text(words)}" src="data:image/{kind};base64,{base64.b64encode(data).decode()}">'
-        f"<figcaption>{_text(words)}</figcaption></figure>"
-    )
+    alt, source = _text(f"{words}: {_axes_of(figure)}"), f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
+    return f'<figure{wide}><img alt="{alt}" src="{source}"><figcaption>{_text(words)}</figcaption></figure>'
+
+
+def _axes_of(figure: Figure) -> str:
+    """What stands along the axes of a figure, for who cannot see it."""
+    pairs = [(axes.get_ylabel(), axes.get_xlabel()) for axes in figure.axes]
+    told = dict.fromkeys(" over ".join(filter(None, pair)) for pair in pairs if any(pair))
+    return " ".join("; ".join(told).split()) or "its numbers stand in the tables below"
 
 
 def _saved(figure: Figure, kind: str, metadata: Mapping[str, Any]) -> bytes:
@@ -320,11 +362,17 @@ def _errors(folder: Path) -> Iterator[str]:
         yield f"<p>and {len(records) - MOST_TRACEBACKS} more, in failures.jsonl</p>"
 
 
-def _provenance(folder: Path, table: StudyTable, manifest: Mapping[str, Any]) -> str:
+def _configuration(table: StudyTable) -> str:
+    """The study's file in full; its question at the head, which is a part of study.h5 and so of its SHA-256."""
+    question = table.attributes.get("question", "")
+    return (f"# {question}\n" if question else "") + str(table.attributes["toml"])
+
+
+def _provenance(sha256: str, table: StudyTable, manifest: Mapping[str, Any]) -> str:
     attributes = table.attributes
     rows = [
         ("imcsim", f"{attributes['imcsim_version']}, model version {attributes['model_version']}"),
-        ("study.h5, SHA-256", _sha256(study_file_of(folder))),
+        ("study.h5, SHA-256", sha256),
         ("configuration, SHA-256", attributes["config_sha256"]),
         ("data set, SHA-256", attributes["dataset_sha256"]),
     ]
@@ -340,13 +388,13 @@ def _provenance(folder: Path, table: StudyTable, manifest: Mapping[str, Any]) ->
     return f'<div class="scroll"><table>{cells}</table></div>'
 
 
-def _again(folder: Path, table: StudyTable) -> str:
+def _again(sha256: str, table: StudyTable) -> str:
     name = str(table.attributes["name"])
     out = shlex.quote(f"results/{name}")
     lines = [
         f"pip install imcsim=={table.attributes['imcsim_version']}",
         f"imcsim run study.toml --out {out}  # study.toml: the configuration above",
-        f"sha256sum {out}/study.h5  # {_sha256(study_file_of(folder))}",
+        f"sha256sum {out}/study.h5  # {sha256}",
     ]
     told = (
         "On the same kind of CPU with the same versions study.h5 comes out the same to the bit, on any number of"
@@ -354,10 +402,6 @@ def _again(folder: Path, table: StudyTable) -> str:
     )
     commands = "\n".join(lines)
     return f"<pre>{_text(commands)}</pre><p>{_text(told)}</p>"
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _resource(name: str) -> str:

@@ -5,19 +5,24 @@ from __future__ import annotations
 import base64
 import dataclasses
 import hashlib
+import html
 import json
 import re
 import time
 
+import numpy as np
 import pytest
 from browser import Browser, executable
 
+from imcsim.cli import main
 from imcsim.errors import DataError, SpecError
+from imcsim.experiment.study_file import read_study
 from imcsim.report import write_report
 from imcsim.study.axes import Axis, Cell, Gap, Replicates
 from imcsim.study.plan import Plan
 from imcsim.study.questions import PlotSpec, SearchSpec, YieldSpec
 from imcsim.study.run import run
+from imcsim.study.table import open_study
 from imcsim.study.work import Work
 
 EVIL = '<img src=x onerror="document.title=1">'
@@ -36,6 +41,16 @@ def evaluate(config, training, replicates, artifacts):
             raise ValueError(f"out of luck {EVIL}")
         accuracy = 0.9 + 0.001 * config["bits"] + 0.01 * config["side"] + 0.0001 * training + 0.00001 * die
         yield {"accuracy": accuracy, "accuracy_float": 0.97}
+
+
+def constant(config, training, replicates, artifacts):
+    for _ in replicates:
+        yield {"accuracy": 0.9, "accuracy_float": 0.97}
+
+
+def spread(config, training, replicates, artifacts):
+    for _ in replicates:
+        yield {"accuracy": 0.5 + 0.02 * training, "accuracy_float": 0.97}
 
 
 WORK = Work(evaluate, lambda key, artifacts: {})
@@ -138,7 +153,7 @@ def test_a_key_sorts_the_table_of_all_points(shown):
 def test_a_dot_tells_its_values_and_its_die_when_it_is_pointed_at(shown):
     place = 13  # the first side, 6 bits, training 0, die 1
     shown.js("document.getElementById('plot').scrollIntoView({block: 'center'})")
-    at = box(shown, f'#plot circle[data-k="{place}"]')
+    at = box(shown, f'#plot path[data-k="{place}"]')
     shown.mouse("mouseMoved", at["x"] + at["width"] / 2, at["y"] + at["height"] / 2)
     told = shown.js("document.getElementById('tip').innerText").split("\n")
     fields = dict(zip(told[::2], told[1::2], strict=True))
@@ -166,7 +181,7 @@ def test_arrow_keys_go_from_dot_to_dot(shown):
 
 @needs_chromium
 def test_the_choices_change_what_is_shown(shown):
-    count = "document.querySelectorAll('#plot circle[data-k]').length"
+    count = "document.querySelectorAll('#plot path[data-k]').length"
     assert shown.js(count) == 35  # all but the one that failed
     choose(shown, 1, "")  # no series: its filter comes up
     assert shown.js("document.querySelectorAll('#legend li').length") == 0
@@ -175,6 +190,57 @@ def test_the_choices_change_what_is_shown(shown):
     choose(shown, 3, "1")  # the second side alone
     assert shown.js(count) == 18
     assert shown.messages == []
+
+
+@needs_chromium
+def test_what_the_figure_cannot_show_is_counted(shown):
+    assert shown.js("document.getElementById('count').textContent") == "35 of 36 points shown, 1 without accuracy"
+
+
+@needs_chromium
+def test_a_tap_on_a_phone_shows_a_dot_and_the_tooltip_stays_inside(browser, report):
+    browser.open(report, 390, 844, mobile=True)
+    browser.js("document.getElementById('plot').scrollIntoView({block: 'center'})")
+    at = box(browser, '#plot path[data-k="0"]')
+    touch = [{"x": at["x"] + at["width"] / 2, "y": at["y"] + at["height"] / 2}]
+    browser.call("Input.dispatchTouchEvent", type="touchStart", touchPoints=touch)
+    browser.call("Input.dispatchTouchEvent", type="touchEnd", touchPoints=[])
+    tip = box(browser, "#tip")
+    assert not browser.js("document.getElementById('tip').hidden")
+    assert tip["x"] >= 0
+    assert tip["x"] + tip["width"] <= 390
+
+
+@needs_chromium
+def test_intervals_are_drawn_in_full(browser, tmp_path):
+    # two trainings: 12.7 standard errors to either side, far beyond the dots
+    run(plan_of(bits=(6, 8), trainings=2, dies=1), tmp_path, Work(spread, lambda key, artifacts: {}), quiet)
+    path = write_report(tmp_path)
+    summary = open_study(tmp_path).summary()
+    browser.open(path)
+    bars = "[...document.querySelectorAll('#plot line[stroke-width=\"2\"]')]"
+    spans = json.loads(
+        browser.js(f"JSON.stringify({bars}.map((one) => [+one.getAttribute('y1'), +one.getAttribute('y2')]))")
+    )
+    known = [row.accuracy for row in summary.rows if row.ok]
+    assert len(spans) == len(known) == 4
+    # of one scale in y: the length of each is as many points as its interval has
+    lengths = [bottom - top for top, bottom in spans]
+    widths = [one.high - one.low for one in known]
+    assert np.ptp(np.array(lengths) / np.array(widths)) < 1e-6 * lengths[0] / widths[0]
+    assert min(min(span) for span in spans) >= 0
+    axis = browser.js("+[...document.querySelectorAll('#plot line[stroke=\"#888\"]')].at(-1).getAttribute('y1')")
+    assert max(max(span) for span in spans) <= axis
+
+
+@needs_chromium
+def test_a_name_of_markup_is_text(browser, tmp_path):
+    run(plan_of(name=f"</title></script><script>document.title=3</script>{EVIL}"), tmp_path, WORK, quiet)
+    browser.messages.clear()
+    browser.open(write_report(tmp_path))
+    assert browser.js("document.title").startswith("</title></script><script>")
+    assert browser.js("document.querySelectorAll('img[src=x]').length") == 0
+    assert browser.messages == []
 
 
 @needs_chromium
@@ -197,7 +263,7 @@ def test_five_thousand_points_open_quickly_and_are_small(browser, tmp_path):
     started = time.monotonic()
     browser.open(path)
     seconds = time.monotonic() - started
-    assert browser.js("document.querySelectorAll('#plot circle[data-k]').length") == 5000
+    assert browser.js("document.querySelectorAll('#plot path[data-k]').length") == 5000
     assert column(browser, "#points", 0).count("plain") == 100
     press(browser, "#pages button:last-of-type")
     assert browser.js("document.querySelector('#pages span').textContent") == "101 to 200 of 5000"
@@ -253,6 +319,34 @@ def test_yield_and_what_is_needed_have_tables_of_their_own(tmp_path):
     assert "needed to stay within 6 points" in text
 
 
+def test_the_configuration_of_the_page_is_the_study_to_the_bit(tmp_path):
+    path = tmp_path / "asked.toml"
+    path.write_text(
+        '# How many bits?\nname = "asked"\ndataset = "digits"\n[network]\nhidden = [8]\n'
+        '[chip]\ndevice = "sram8t_65nm"\n[grid]\n"chip.adc.bits" = [4, 6]\n'
+    )
+    plan = read_study(path)
+    run(plan, tmp_path / "first", Work(constant, lambda key, artifacts: {}), quiet)
+    text = write_report(tmp_path / "first").read_text(encoding="utf-8")
+    path.write_text(html.unescape(re.search(r"Configuration</h2><pre>(.*?)</pre>", text, flags=re.DOTALL)[1]))
+    run(read_study(path), tmp_path / "again", Work(constant, lambda key, artifacts: {}), quiet)
+    assert (tmp_path / "again" / "study.h5").read_bytes() == (tmp_path / "first" / "study.h5").read_bytes()
+
+
+def test_the_page_says_what_is_swept_how_often_it_is_repeated_and_what_is_measured(report):
+    text = report.read_text(encoding="utf-8")
+    assert "Swept: ADC bits (4 values), ADC (2 values)." in text
+    assert "7 cells, each of 2 trainings x 3 dies x 1 read." in text
+    assert "on 400 test samples." in text
+    assert "<dt>finished / failed / missing</dt><dd>35 / 1 / 0</dd>" in text
+    assert 'alt="accuracy vs bits: accuracy (%) over ADC bits"' in text
+
+
+def test_the_path_of_a_study_file_will_do(report, tmp_path):
+    found = write_report(report.parent / "study.h5", tmp_path / "r.html")
+    assert found.read_bytes() == report.read_bytes()
+
+
 def test_a_folder_that_holds_no_study_is_an_error(tmp_path):
     with pytest.raises(SpecError, match=r"holds no study\.h5; give the folder that `imcsim run` wrote"):
         write_report(tmp_path)
@@ -271,6 +365,14 @@ def test_a_damaged_study_is_an_error_and_leaves_no_page(tmp_path):
 def test_a_page_goes_into_a_folder_that_is_there(report, tmp_path):
     with pytest.raises(SpecError, match=r"--out.*make the folder first"):
         write_report(report.parent, tmp_path / "nowhere" / "report.html")
+    with pytest.raises(SpecError, match=r"must end in \.html or \.htm"):
+        write_report(report.parent, report.parent / "study.h5")
     with pytest.raises(SpecError, match="not a folder"):
         write_report(report.parent, tmp_path)
     assert write_report(report.parent, tmp_path / "r.html").read_bytes() == report.read_bytes()
+
+
+def test_points_go_into_a_folder_that_is_there(report, tmp_path, capsys):
+    assert main(["show", str(report.parent), "--points", str(tmp_path / "nowhere" / "points.csv")]) == 2
+    assert "--points" in (told := capsys.readouterr().err)
+    assert "make the folder first" in told
