@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from imcsim.errors import SpecError
 from imcsim.study.carried import Carrying, source_sha256
 from imcsim.study.folder import circumstances
+from imcsim.study.interrupts import held
 from imcsim.study.workers import WorkerDiedError
 from imcsim.version import __version__
 
@@ -98,7 +99,8 @@ class Cluster(Executor):
         folder, *rest = args
         if self._carrying is None:
             self._carrying = self._started.enter_context(Carrying(folder, self._send))
-        return self._carrying.submit(fn, *rest)
+        with held():
+            return self._carrying.submit(fn, *rest)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Leave the cluster, or end it where it was started here; jobs that are not begun never are."""

@@ -15,11 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from imcsim.study.interrupts import held
 from imcsim.study.store import SHARDS, Values, artifact_name, read_shards
 from imcsim.study.work import JOB_S, Asked, Failure, Key, Report, Work, evaluate_points, make_artifact
 
 DEATHS = 3  # what kills its worker so often has failed
 MOST = 1000  # points of a job
+POLL_S = 0.1  # how long an interrupt may wait
 HANDED_S = 0.02  # more than twice what a job on a cluster costs this process (docs/scale.md)
 UNMEASURED = 16  # points of a job as long as nobody knows how long one lasts
 
@@ -97,7 +99,9 @@ class Scheduler:
                     running[self._submit(executor, job)] = job._replace(asked=len(self._made))
                 if not running:
                     break
-                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                with held():  # each of the futures has a lock
+                    done = wait(running, timeout=POLL_S, return_when=FIRST_COMPLETED).done
+                for future in done:
                     for settled in self._collected(running.pop(future), future):
                         self._left -= isinstance(settled, Settled)
                         yield settled
@@ -136,7 +140,8 @@ class Scheduler:
 
     def _collected(self, job: _Job, future: Future[Report]) -> Iterator[Settled | Made]:
         try:
-            report = future.result()
+            with held():
+                report = future.result()
         except BrokenExecutor as error:
             yield from self._after_death(job, error)
             return

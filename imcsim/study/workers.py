@@ -14,6 +14,7 @@ from multiprocessing.connection import Connection
 from types import TracebackType
 from typing import Any
 
+from imcsim.study.interrupts import held
 from imcsim.study.threads import use_one_thread
 
 STARTS = 5  # workers in a row that do not come up
@@ -102,7 +103,8 @@ class _Process:
         for _ in range(STARTS):
             try:
                 self._up.result()  # a job is not to blame for a process that did not come up
-                future = self._pool.submit(fn, *args, **kwargs)
+                with held():
+                    future = self._pool.submit(fn, *args, **kwargs)
             except BrokenExecutor:
                 self.shutdown(wait=True)
                 self._start()

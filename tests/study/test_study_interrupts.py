@@ -1,4 +1,4 @@
-"""Interrupts in a callback of C code, which drops what they raise, as those of a compiler do."""
+"""Interrupts in a callback of C code, which drops what they raise, as compilers have some; and while locks are held."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import signal
 
 import pytest
 
+from imcsim.study.interrupts import held, remembered
 from imcsim.study.run import run
 from imcsim.study.store import read_shards
 from imcsim.study.work import Work
@@ -81,3 +82,33 @@ def test_an_interrupt_that_is_dropped_while_an_artifact_is_made_fails_nobody(mak
 def test_a_point_that_fails_without_an_interrupt_has_failed(make_plan, evaluator, tmp_path):
     evaluator.fails = lambda place: len(evaluator.asked) == 26
     assert run(make_plan(), tmp_path, evaluator.work, quiet).failed == 1
+
+
+def test_an_interrupt_waits_until_a_lock_is_given_back():
+    seen = []
+
+    def interrupted():
+        with held():
+            with held():
+                signal.raise_signal(signal.SIGINT)
+                seen.append("inner")
+            seen.append("outer")
+        seen.append("never")
+
+    with remembered(), pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert seen == ["inner", "outer"]
+
+
+def test_what_is_not_held_is_interrupted_at_once():
+    seen = []
+
+    def interrupted():
+        with held():
+            seen.append("held")
+        signal.raise_signal(signal.SIGINT)
+        seen.append("never")
+
+    with remembered(), pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert seen == ["held"]
